@@ -1,0 +1,298 @@
+/* godwit.h - connections that belong to keys, not to IP addresses.
+ *
+ * A node has a permanent Ed25519 key; the key is its address.  Streams between two nodes are
+ * authenticated and encrypted end to end (TLS 1.3 in QUIC) and go on while the nodes' IP
+ * addresses and networks change.  See docs/architecture.md.
+ *
+ * Two ways to use it:
+ *   - in your own event loop: wait until godwit_node_fd() is readable, call
+ *     godwit_node_process(), then take events with godwit_node_next_event();
+ *   - with plain sockets: godwit_connect_fd() gives a socket (one end of a socketpair) served
+ *     by a thread of the library.
+ * A node and its streams belong to one thread at a time; different nodes are independent.
+ *
+ * Functions return 0 or a negative GODWIT_E_* code; outputs are untouched on failure.
+ * Strings are UTF-8 and NUL-terminated. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GODWIT_GODWIT_H
+#define GODWIT_GODWIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GODWIT_VERSION "0.1.0"
+#define GODWIT_NEVER UINT64_MAX
+
+typedef struct godwit_node godwit_node;
+typedef struct godwit_stream godwit_stream;
+
+enum {
+	GODWIT_ADDRESS_SIZE = 57,      /* text and NUL */
+	GODWIT_KEY_SIZE = 32,
+	GODWIT_TICKET_SIZE = 768,      /* enough for any ticket and NUL */
+	GODWIT_SERVICE_SIZE = 64,
+	GODWIT_ENDPOINT_SIZE = 64,     /* "[2001:db8::1]:41641" and NUL */
+};
+
+enum godwit_error {
+	GODWIT_OK = 0,
+	GODWIT_E_NOMEM = -1,
+	GODWIT_E_INVALID = -2,
+	GODWIT_E_LENGTH = -3,
+	GODWIT_E_CHECKSUM = -4,
+	GODWIT_E_TYPE = -5,
+	GODWIT_E_CHARACTER = -6,
+	GODWIT_E_KEY = -7,
+	GODWIT_E_FORMAT = -8,
+	GODWIT_E_VERSION = -9,
+	GODWIT_E_SELF = -10,
+	GODWIT_E_UNREACHABLE = -11,
+	GODWIT_E_DENIED = -12,
+	GODWIT_E_NO_SERVICE = -13,
+	GODWIT_E_TARGET = -14,
+	GODWIT_E_RESTARTED = -15,
+	GODWIT_E_EXITED = -16,
+	GODWIT_E_PARKED_OUT = -17,
+	GODWIT_E_LOST = -18,
+	GODWIT_E_RESET = -19,
+	GODWIT_E_LIMIT = -20,
+	GODWIT_E_TIMEOUT = -21,
+	GODWIT_E_IN_USE = -22,
+	GODWIT_E_PERMISSION = -23,
+	GODWIT_E_EXISTS = -24,
+	GODWIT_E_NOT_FOUND = -25,
+	GODWIT_E_IO = -26,
+	GODWIT_E_CRYPTO = -27,
+	GODWIT_E_CLOSED = -28,
+	GODWIT_E_PROTOCOL = -29,
+	GODWIT_E_AGAIN = -30,
+};
+
+/* A sentence fragment for people ("the peer offers no such service"), and a stable word for
+ * programs ("no-service").  Never NULL. */
+const char *godwit_strerror(int error);
+const char *godwit_error_name(int error);
+
+/* --- keys and addresses --- */
+
+/* Text to key; any case.  GODWIT_E_LENGTH, _CHARACTER, _CHECKSUM, _TYPE, _KEY, _FORMAT. */
+int godwit_address_parse(const char *text, uint8_t key[GODWIT_KEY_SIZE]);
+void godwit_address_format(const uint8_t key[GODWIT_KEY_SIZE], char out[GODWIT_ADDRESS_SIZE]);
+
+/* --- nodes --- */
+
+typedef struct godwit_options {
+	size_t size;               /* set by godwit_options_init() */
+	const char *identity_path; /* PKCS#8 PEM; made when missing.  NULL: see below */
+	const char *identity_pem;  /* the key itself, instead of a path; copied, wipe yours */
+	bool ephemeral;            /* a fresh key that is never stored */
+	const char *listen;        /* "ADDR:PORT"; NULL: every address, a free port */
+	bool transient;            /* a short-lived process: shares its key with others */
+	uint64_t park_timeout_ms;  /* how long streams wait for a lost peer; 24 h */
+	uint64_t memory_limit;     /* bytes of receive buffers, all streams together; 256 MiB */
+	const char *congestion;    /* "bbr" or "cubic"; NULL: the default */
+} godwit_options;
+
+void godwit_options_init(godwit_options *options);
+
+/* Make a node and bind its socket.  One of identity_path, identity_pem, ephemeral is needed.
+ * Errors: those of the key (GODWIT_E_PERMISSION: readable by others; _FORMAT, _LENGTH, _TYPE),
+ * of the socket (_IN_USE, _PERMISSION, _INVALID), _NOMEM, _IO (errno). */
+int godwit_node_new(godwit_node **out, const godwit_options *options);
+/* Says goodbye to the peers, frees the node and its streams. */
+void godwit_node_free(godwit_node *node);
+
+/* Readable when godwit_node_process() has work: sockets and timers. */
+int godwit_node_fd(const godwit_node *node);
+/* Do what is due; never blocks. */
+void godwit_node_process(godwit_node *node);
+/* Send what application calls have queued since.  Called by godwit_node_next_event() when it
+ * has no more events, so loops that drain events need not. */
+void godwit_node_flush(godwit_node *node);
+
+void godwit_node_address(const godwit_node *node, char out[GODWIT_ADDRESS_SIZE]);
+void godwit_node_key(const godwit_node *node, uint8_t out[GODWIT_KEY_SIZE]);
+uint64_t godwit_node_incarnation(const godwit_node *node);
+/* The UDP port in use. */
+uint16_t godwit_node_port(const godwit_node *node);
+/* This node's usable endpoints ("198.51.100.2:41641"), best first; loopback only when there
+ * is nothing else.  Returns the count. */
+size_t godwit_node_endpoints(const godwit_node *node, char (*out)[GODWIT_ENDPOINT_SIZE],
+			     size_t max);
+
+/* --- tickets: an address with hints --- */
+
+typedef struct godwit_ticket {
+	uint8_t key[GODWIT_KEY_SIZE];
+	char service[GODWIT_SERVICE_SIZE]; /* "" for none */
+	size_t endpoint_count;
+	char endpoints[8][GODWIT_ENDPOINT_SIZE];
+} godwit_ticket;
+
+/* A ticket for this node; `service` may be NULL. */
+int godwit_node_ticket(const godwit_node *node, const char *service, char out[GODWIT_TICKET_SIZE]);
+int godwit_ticket_parse(const char *text, godwit_ticket *out);
+
+/* WHO[/SERVICE]: an address or a ticket.  Fills key, service and endpoints. */
+int godwit_destination_parse(const char *text, godwit_ticket *out);
+
+/* --- who may do what (deny by default) --- */
+
+/* Offer a service; park_timeout_ms GODWIT_NEVER: the node's default.
+ * GODWIT_E_EXISTS, _INVALID (name: 1..63 of a-z 0-9 . _ -), _LIMIT. */
+int godwit_listen(godwit_node *node, const char *service, uint64_t park_timeout_ms);
+void godwit_unlisten(godwit_node *node, const char *service);
+/* `key` NULL: any key.  `service` NULL: every service. */
+int godwit_allow(godwit_node *node, const char *service, const uint8_t *key);
+void godwit_disallow(godwit_node *node, const char *service, const uint8_t *key);
+
+/* --- peers --- */
+
+int godwit_add_endpoint(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE],
+			const char *endpoint);
+int godwit_dial(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE]);
+int godwit_ping(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE], uint64_t *id);
+
+typedef enum godwit_peer_state {
+	GODWIT_PEER_PARKED,
+	GODWIT_PEER_DIALING,
+	GODWIT_PEER_CONNECTED,
+	GODWIT_PEER_FAILED,
+} godwit_peer_state;
+
+typedef struct godwit_peer_info {
+	uint8_t key[GODWIT_KEY_SIZE];
+	godwit_peer_state state;
+	int error;                             /* of the last dial */
+	char endpoint[GODWIT_ENDPOINT_SIZE];   /* when connected, else "" */
+	uint64_t rtt_us;                       /* 0: unknown */
+	uint64_t heard_ms;                     /* since the last authenticated packet */
+	uint64_t since_ms;                     /* the present connection is in use */
+	uint64_t retry_ms;                     /* parked with streams: next dial in */
+	size_t streams;
+	uint64_t moves, tx_bytes, rx_bytes;
+	size_t payload;                        /* UDP payload in use, bytes */
+} godwit_peer_info;
+
+/* Up to `max` peers; returns how many there are. */
+size_t godwit_node_peers(const godwit_node *node, godwit_peer_info *out, size_t max);
+
+typedef struct godwit_stream_info {
+	uint64_t id;
+	uint8_t peer[GODWIT_KEY_SIZE];
+	char service[GODWIT_SERVICE_SIZE];
+	bool incoming;
+	const char *state; /* "opening", "open", "parked", "closing" */
+	uint64_t tx_bytes, rx_bytes, age_ms;
+} godwit_stream_info;
+
+size_t godwit_node_streams(const godwit_node *node, godwit_stream_info *out, size_t max);
+
+/* Counters for status and benchmarks. */
+typedef struct godwit_stats {
+	uint64_t datagrams_in, datagrams_out, bytes_in, bytes_out, dropped;
+	uint64_t handshakes, dials, moves;
+	uint64_t send_calls, recv_calls;
+	bool gso, gro;
+} godwit_stats;
+
+void godwit_node_stats(const godwit_node *node, godwit_stats *out);
+
+/* Faults on purpose: "move" (new connections), "break" (drop connections silently),
+ * "rebind" (another UDP port).  GODWIT_E_INVALID for another word. */
+int godwit_debug(godwit_node *node, const char *fault);
+
+/* --- streams --- */
+
+/* Open a stream; bytes may be written at once.  They travel when the peer is connected.
+ * GODWIT_E_SELF, _KEY, _INVALID, _LIMIT, _NOMEM. */
+int godwit_stream_open(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE], const char *service,
+		       godwit_stream **out);
+void godwit_stream_set_park_timeout(godwit_stream *stream, uint64_t milliseconds);
+
+void godwit_stream_set_user(godwit_stream *stream, void *user);
+void *godwit_stream_user(const godwit_stream *stream);
+
+/* Returns the bytes taken: 0 means wait for GODWIT_STREAM_WRITABLE.  Negative: the error that
+ * ended the stream. */
+ssize_t godwit_stream_write(godwit_stream *stream, const void *data, size_t len);
+/* Without a copy: fill up to *len bytes at the returned address, then commit.  NULL: full. */
+void *godwit_stream_write_space(godwit_stream *stream, size_t *len);
+void godwit_stream_write_commit(godwit_stream *stream, size_t len);
+/* No more bytes from this side (half-close). */
+void godwit_stream_finish(godwit_stream *stream);
+
+/* Received bytes in place; *len 0: none now.  Then consume what was used. */
+const void *godwit_stream_read(godwit_stream *stream, size_t *len);
+void godwit_stream_consume(godwit_stream *stream, size_t len);
+/* The peer has finished and everything was consumed. */
+bool godwit_stream_read_finished(const godwit_stream *stream);
+/* The peer has every byte and our end. */
+bool godwit_stream_delivered(const godwit_stream *stream);
+int godwit_stream_error(const godwit_stream *stream);
+
+/* Give up both directions; `why` is GODWIT_E_RESET, _TARGET, _DENIED, _NO_SERVICE or _LIMIT
+ * and is what the peer's application gets. */
+void godwit_stream_reset(godwit_stream *stream, int why);
+/* Done with the handle.  An unfinished stream is reset. */
+void godwit_stream_free(godwit_stream *stream);
+
+void godwit_stream_describe(const godwit_stream *stream, godwit_stream_info *out);
+
+/* --- events --- */
+
+typedef enum godwit_event_type {
+	GODWIT_EVENT_STREAM,
+	GODWIT_EVENT_PEER,
+	GODWIT_EVENT_PONG,
+	GODWIT_EVENT_IDENTITY_IN_USE, /* a newer process has this key: stop */
+	GODWIT_EVENT_NETWORK,         /* this host's addresses changed */
+} godwit_event_type;
+
+enum {
+	GODWIT_STREAM_INCOMING = 1,
+	GODWIT_STREAM_READABLE = 2,
+	GODWIT_STREAM_WRITABLE = 4,
+	GODWIT_STREAM_ANSWERED = 8,
+	GODWIT_STREAM_DELIVERED = 16,
+	GODWIT_STREAM_FAILED = 32,
+};
+
+typedef struct godwit_event {
+	godwit_event_type type;
+	godwit_stream *stream;         /* STREAM */
+	unsigned flags;                /* STREAM: GODWIT_STREAM_* */
+	uint8_t key[GODWIT_KEY_SIZE];  /* PEER, PONG */
+	godwit_peer_state state;       /* PEER */
+	int error;                     /* PEER: why it failed */
+	uint64_t ping_id;              /* PONG */
+	uint64_t rtt_us;               /* PONG */
+	char endpoint[GODWIT_ENDPOINT_SIZE]; /* PONG, PEER connected */
+} godwit_event;
+
+/* False when there is none (and everything queued has been sent). */
+bool godwit_node_next_event(godwit_node *node, godwit_event *out);
+
+/* --- plain sockets, for programs without an event loop --- */
+
+/* Run the node in a thread of the library.  From then on only godwit_connect_fd(),
+ * godwit_accept_fd() and godwit_node_free() may be called on it. */
+int godwit_node_start_thread(godwit_node *node);
+/* A stream as a socket: read, write, shutdown and close it like any other.  Blocks until the
+ * service has answered or timeout_ms passed.  Returns the fd or an error. */
+int godwit_connect_fd(godwit_node *node, const char *destination, uint64_t timeout_ms);
+/* The next incoming stream of any service offered; blocks.  `peer` and `service` may be NULL. */
+int godwit_accept_fd(godwit_node *node, uint64_t timeout_ms, uint8_t peer[GODWIT_KEY_SIZE],
+		     char service[GODWIT_SERVICE_SIZE]);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,47 @@
+/* base/chain.h - a byte queue with absolute offsets whose bytes never move.
+ *
+ * Bytes are appended at the end and released at the front.  A byte keeps its memory address
+ * from append to release (the QUIC library keeps pointers into it).  Chunks start small and
+ * grow, so that a quiet stream costs little. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GODWIT_BASE_CHAIN_H
+#define GODWIT_BASE_CHAIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CHAIN_CHUNK_MIN = 1024, CHAIN_CHUNK_MAX = 65536 };
+
+struct chunk;
+
+/* Zeroed memory is an empty chain at offset 0. */
+struct chain {
+	struct chunk *head, *tail;
+	uint64_t start; /* offset of the first byte kept */
+	uint64_t end;   /* offset one past the last byte */
+	size_t memory;  /* bytes allocated */
+	struct chunk *cursor; /* where chain_at() last looked: makes forward walks O(1) */
+};
+
+void chain_clear(struct chain *c);
+
+static inline size_t chain_len(const struct chain *c)
+{
+	return (size_t)(c->end - c->start);
+}
+
+/* Copy `len` bytes to the end.  GW_E_NOMEM leaves the chain as it was. */
+int chain_append(struct chain *c, const void *data, size_t len);
+
+/* Writable space at the end: at least 1 byte, `*len` says how many (at most about `want`
+ * when a new chunk is needed).  NULL when out of memory.  Then chain_commit() what was filled. */
+uint8_t *chain_reserve(struct chain *c, size_t want, size_t *len);
+void chain_commit(struct chain *c, size_t len);
+
+/* The contiguous bytes at absolute `offset` (start <= offset <= end); *len is 0 at the end. */
+const uint8_t *chain_at(struct chain *c, uint64_t offset, size_t *len);
+
+/* Forget everything before absolute `offset` (start <= offset <= end). */
+void chain_release(struct chain *c, uint64_t offset);
+
+#endif

@@ -1,0 +1,230 @@
+/* core/node.h - a godwit node, sans-I/O.
+ *
+ * No socket, clock, entropy source or thread: datagrams, `now` and random bytes come in as
+ * parameters; datagrams, events and the next expiry come out.  One thread per node.
+ * Spec: docs/protocol.md.
+ *
+ * The loop that drives it:
+ *	node_receive() for each datagram that came; node_expire() when node_expiry() has passed;
+ *	application calls; then node_transmit() until false; node_next_event() until false; wait. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GODWIT_CORE_NODE_H
+#define GODWIT_CORE_NODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/rng.h"
+#include "base/time.h"
+#include "crypto/address.h"
+#include "crypto/identity.h"
+#include "wire/wire.h"
+
+struct node;
+struct stream;
+struct peer;
+
+struct node_config {
+	const struct identity *identity; /* copied */
+	struct rng *rng;                 /* kept: must outlive the node */
+	bool transient;     /* a one-shot process: beside others of the same key, never instead */
+	gw_time park_timeout;    /* for streams; 0: fail as soon as the connection is lost */
+	gw_time idle_timeout;    /* of a connection without streams */
+	size_t memory_limit;     /* bytes of receive windows granted, all streams together */
+	uint32_t max_payload;    /* largest UDP payload ever sent, bytes (1200..65000) */
+	bool bbr;                /* congestion control: BBR, else CUBIC */
+};
+
+/* Defaults of docs/protocol.md, section 8. */
+void node_config_init(struct node_config *config);
+
+/* NULL when out of memory or the TLS library fails. */
+struct node *node_new(const struct node_config *config, gw_time now);
+/* Frees everything, streams included.  Call node_close() and node_transmit() first to say
+ * goodbye to the peers. */
+void node_free(struct node *n);
+
+/* Tell every peer that this process goes away for good. */
+void node_close(struct node *n, gw_time now);
+
+/* --- datagrams, timers, network --- */
+
+/* One datagram (already split from a GRO batch).  path->local is the address it was sent to.
+ * What cannot be used is dropped and counted. */
+void node_receive(struct node *n, const struct path *path, const uint8_t *data, size_t len,
+		  gw_time now);
+
+/* A batch of datagrams for one path: all `segment` bytes long, the last may be shorter. */
+struct batch {
+	struct path path;
+	uint8_t *data;   /* caller's buffer */
+	size_t capacity; /* of it; at least 65536 */
+	size_t len;
+	size_t segment;
+	bool probe;      /* an MTU probe: its failure (EMSGSIZE) is no news */
+};
+
+/* Fill one batch; false when there is nothing to send now. */
+bool node_transmit(struct node *n, struct batch *out, gw_time now);
+
+gw_time node_expiry(const struct node *n); /* GW_NEVER when nothing is due */
+void node_expire(struct node *n, gw_time now);
+
+/* The addresses of this host now, at start and after every change.  Connections whose local
+ * address is gone are replaced at once, parked peers are dialled at once. */
+void node_network_changed(struct node *n, const struct local_addr *locals, size_t count,
+			  gw_time now);
+
+/* Time passed without us (suspend): treat every connection as suspect. */
+void node_clock_jumped(struct node *n, gw_time now);
+
+enum send_failure { SEND_UNREACHABLE, SEND_TOO_BIG };
+/* The system refused a batch. */
+void node_send_failed(struct node *n, const struct path *path, enum send_failure why, gw_time now);
+
+/* --- who may do what (deny by default) --- */
+
+/* Offer a service.  `park_timeout` for its streams, GW_NEVER for the node's default.
+ * GW_E_EXISTS, GW_E_INVALID (name), GW_E_LIMIT. */
+int node_listen(struct node *n, const char *service, gw_time park_timeout);
+void node_unlisten(struct node *n, const char *service); /* live streams stay */
+/* Let a key (NULL: any) use a service (NULL: every service). */
+int node_allow(struct node *n, const char *service, const uint8_t *key);
+void node_disallow(struct node *n, const char *service, const uint8_t *key);
+/* May this key connect at all? */
+bool node_welcomes(const struct node *n, const uint8_t key[KEY_SIZE]);
+
+/* --- peers --- */
+
+/* Add an endpoint where the peer may be.  Kept: the newest PEER_ENDPOINTS_MAX.
+ * GW_E_SELF, GW_E_KEY, GW_E_LIMIT. */
+enum { PEER_ENDPOINTS_MAX = 8 };
+int node_add_endpoint(struct node *n, const uint8_t key[KEY_SIZE], const struct addr *endpoint,
+		      gw_time now);
+/* Dial unless connected.  EVENT_PEER reports the result. */
+int node_dial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now);
+/* An authenticated round trip; EVENT_PONG.  Dials first when needed.  `*id` is in the event. */
+int node_ping(struct node *n, const uint8_t key[KEY_SIZE], uint64_t *id, gw_time now);
+
+enum peer_state { PEER_PARKED, PEER_DIALING, PEER_CONNECTED, PEER_FAILED };
+
+struct peer_info {
+	uint8_t key[KEY_SIZE];
+	enum peer_state state;
+	int error;            /* enum gw_error: why the last dial failed, or 0 */
+	struct path path;     /* PEER_CONNECTED */
+	gw_time rtt;          /* smoothed; 0 unknown */
+	gw_time heard_at;     /* last authenticated packet; 0 never */
+	gw_time used_since;   /* of the present connection */
+	gw_time retry_at;     /* when parked with streams: next dial */
+	size_t streams;
+	uint64_t moves;       /* times the streams changed connection */
+	uint64_t tx_bytes, rx_bytes; /* stream bytes acknowledged, delivered */
+	size_t mtu;           /* UDP payload in use */
+};
+
+/* Iterate: start with NULL. */
+struct peer *node_peer_next(const struct node *n, const struct peer *after);
+void peer_describe(const struct peer *p, struct peer_info *out);
+
+/* Faults on purpose.  Move: a new connection now.  Break: drop the connection silently. */
+void node_debug_move(struct node *n, gw_time now);
+void node_debug_break(struct node *n, gw_time now);
+
+/* --- streams --- */
+
+/* Open a stream to a service of a peer; its data may be written at once.  It is sent when the
+ * peer is connected; until then it waits (park timeout).  GW_E_SELF, GW_E_KEY, GW_E_INVALID,
+ * GW_E_LIMIT, GW_E_NOMEM. */
+int node_stream_open(struct node *n, const uint8_t key[KEY_SIZE], const char *service,
+		     struct stream **out, gw_time now);
+void stream_set_park_timeout(struct stream *s, gw_time timeout);
+
+void stream_set_user(struct stream *s, void *user);
+void *stream_user(const struct stream *s);
+
+/* Copy up to `len` bytes into the send buffer; returns how many fitted (0: wait for
+ * STREAM_WRITABLE), or an error when the stream can no longer be written. */
+ssize_t stream_write(struct stream *s, const void *data, size_t len, gw_time now);
+/* The same without a copy: fill *len bytes at the returned address, then commit.  NULL when
+ * the buffer is full or the stream cannot be written. */
+uint8_t *stream_write_space(struct stream *s, size_t *len);
+void stream_write_commit(struct stream *s, size_t len, gw_time now);
+/* No more bytes from this side. */
+void stream_finish(struct stream *s, gw_time now);
+/* Give up both directions. */
+void stream_reset(struct stream *s, enum stream_code code, gw_time now);
+
+/* The next received bytes, in place; *len is 0 when there are none now.  At the end of the
+ * peer's bytes stream_read_finished() becomes true. */
+const uint8_t *stream_read(struct stream *s, size_t *len);
+void stream_consume(struct stream *s, size_t len, gw_time now);
+bool stream_read_finished(const struct stream *s);
+/* 0 while alive; else the enum gw_error that ended it. */
+int stream_error(const struct stream *s);
+/* The peer has every byte and our end. */
+bool stream_delivered(const struct stream *s);
+/* The application is done with the handle; an unfinished stream is reset.  The core frees it
+ * when the peer knows. */
+void stream_release(struct stream *s, gw_time now);
+
+struct stream_info {
+	uint64_t id;
+	uint8_t peer[KEY_SIZE];
+	char service[SERVICE_NAME_MAX + 1];
+	bool incoming;
+	enum { STREAM_OPENING, STREAM_OPEN, STREAM_PARKED, STREAM_CLOSING } state;
+	uint64_t tx_bytes, rx_bytes;
+	gw_time created_at;
+};
+
+void stream_describe(const struct stream *s, struct stream_info *out);
+/* Iterate over a peer's streams: start with NULL. */
+struct stream *peer_stream_next(const struct peer *p, const struct stream *after);
+
+/* --- events --- */
+
+enum event_type { EVENT_STREAM, EVENT_PEER, EVENT_PONG, EVENT_IDENTITY_IN_USE };
+
+enum stream_event {
+	STREAM_INCOMING = 1,   /* a new stream from a peer: take it or reset it */
+	STREAM_READABLE = 2,   /* bytes or the end have come */
+	STREAM_WRITABLE = 4,   /* room again after a short write */
+	STREAM_ANSWERED = 8,   /* the peer's service has taken our stream */
+	STREAM_DELIVERED = 16, /* the peer has every byte and our end */
+	STREAM_FAILED = 32,    /* stream_error() says why */
+};
+
+struct event {
+	enum event_type type;
+	struct stream *stream;  /* EVENT_STREAM */
+	unsigned flags;         /* EVENT_STREAM: enum stream_event, several at once */
+	uint8_t key[KEY_SIZE];  /* EVENT_PEER, EVENT_PONG */
+	enum peer_state state;  /* EVENT_PEER */
+	int error;              /* EVENT_PEER: PEER_FAILED */
+	uint64_t ping_id;       /* EVENT_PONG */
+	gw_time rtt;
+	struct path path;       /* EVENT_PONG and PEER_CONNECTED */
+};
+
+/* False when there is none.  A stream's flags are collected into one event. */
+bool node_next_event(struct node *n, struct event *out);
+
+/* --- for tests and status --- */
+
+struct node_stats {
+	uint64_t datagrams_in, datagrams_out, bytes_in, bytes_out;
+	uint64_t drop_unknown, drop_malformed, drop_no_connection, drop_limit, drop_refused;
+	uint64_t handshakes, dials, moves;
+	size_t connections, peers, streams;
+	size_t memory; /* stream buffers, bytes */
+};
+
+void node_stats_get(const struct node *n, struct node_stats *out);
+uint64_t node_incarnation(const struct node *n);
+/* Is every internal invariant true?  Aborts with a message when not.  Tests call it. */
+void node_check(const struct node *n);
+
+#endif

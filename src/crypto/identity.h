@@ -1,0 +1,42 @@
+/* crypto/identity.h - the node's permanent Ed25519 key pair.
+ *
+ * On disk: PKCS#8 PEM (RFC 5958, RFC 8410), the file `openssl genpkey -algorithm ed25519`
+ * makes, mode 0600. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GODWIT_CRYPTO_IDENTITY_H
+#define GODWIT_CRYPTO_IDENTITY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { KEY_SIZE = 32, SEED_SIZE = 32, IDENTITY_PEM_MAX = 256 };
+
+struct identity {
+	uint8_t seed[SEED_SIZE]; /* secret: identity_wipe() when done */
+	uint8_t key[KEY_SIZE];   /* public; the node's address */
+};
+
+/* Call once before anything else here; GW_E_CRYPTO when libsodium cannot start. */
+int crypto_init(void);
+
+void identity_from_seed(struct identity *out, const uint8_t seed[SEED_SIZE]);
+void identity_generate(struct identity *out);
+void identity_wipe(struct identity *id);
+
+/* PEM text (one PRIVATE KEY block, surrounding text ignored as openssl does).
+ * GW_E_FORMAT: no or damaged PEM; GW_E_LENGTH: truncated; GW_E_TYPE: another key type
+ * (RSA, EC, encrypted, ...). */
+int identity_from_pem(struct identity *out, const char *pem, size_t len);
+/* `out` has IDENTITY_PEM_MAX bytes; NUL-terminated.  Wipe it after use. */
+void identity_to_pem(const struct identity *id, char *out);
+
+/* Read `path`.  GW_E_NOT_FOUND, GW_E_PERMISSION (group or others may read it, or not ours to
+ * read), GW_E_IO, or as identity_from_pem(). */
+int identity_load(struct identity *out, const char *path);
+/* Create `path` 0600, atomically (written beside it, then linked): never overwrites
+ * (GW_E_EXISTS).  GW_E_IO with errno set (disk full, read-only, ...). */
+int identity_create(const struct identity *id, const char *path);
+/* Load, or generate and create; when two processes race, both get the winner's key. */
+int identity_load_or_create(struct identity *out, const char *path);
+
+#endif

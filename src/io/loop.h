@@ -1,0 +1,47 @@
+/* io/loop.h - a small epoll loop: file descriptors, timers, signals.  Level-triggered.
+ *
+ * A source may be changed or removed from inside any callback, its own included. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GODWIT_IO_LOOP_H
+#define GODWIT_IO_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/heap.h"
+#include "base/time.h"
+
+struct loop;
+struct loop_source;
+struct loop_timer;
+
+enum loop_events { LOOP_IN = 1, LOOP_OUT = 2, LOOP_HANGUP = 4 /* reported, never asked for */ };
+
+typedef void loop_fd_fn(void *user, int fd, unsigned events);
+typedef void loop_timer_fn(void *user);
+
+int loop_new(struct loop **out);
+void loop_free(struct loop *l);
+
+/* `events` may be 0 (then only hang-up is reported). */
+struct loop_source *loop_add(struct loop *l, int fd, unsigned events, loop_fd_fn *fn, void *user);
+void loop_modify(struct loop_source *s, unsigned events);
+void loop_remove(struct loop_source *s); /* does not close the fd */
+
+struct loop_timer *loop_timer_new(struct loop *l, loop_timer_fn *fn, void *user);
+void loop_timer_set(struct loop_timer *t, gw_time at); /* GW_NEVER: off.  One shot */
+void loop_timer_free(struct loop_timer *t);
+
+/* The monotonic clock (CLOCK_MONOTONIC), and wall-clock milliseconds. */
+gw_time loop_clock(void);
+/* The clock as of the present iteration: cheap. */
+gw_time loop_now(const struct loop *l);
+
+/* Wait for at most `timeout` and run what is due.  loop_run() goes on until loop_stop(). */
+void loop_run_once(struct loop *l, gw_time timeout);
+void loop_run(struct loop *l);
+void loop_stop(struct loop *l);
+/* For an outer loop: readable when loop_run_once(l, 0) has something to do (timers included). */
+int loop_fd(struct loop *l);
+
+#endif
