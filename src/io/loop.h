@@ -21,9 +21,12 @@ typedef void loop_fd_fn(void *user, int fd, unsigned events);
 typedef void loop_timer_fn(void *user);
 
 int loop_new(struct loop **out);
+/* Remove its sources and timers first. */
 void loop_free(struct loop *l);
 
-/* `events` may be 0 (then only hang-up is reported). */
+/* `events` may be 0: then only a hang-up is reported, once.  Otherwise a hang-up is reported as
+ * long as it lasts: remove the source.  Files that cannot be polled (regular ones, /dev/null) are
+ * always ready.  NULL: no memory, or an fd that is already watched.  Remove before close(). */
 struct loop_source *loop_add(struct loop *l, int fd, unsigned events, loop_fd_fn *fn, void *user);
 void loop_modify(struct loop_source *s, unsigned events);
 void loop_remove(struct loop_source *s); /* does not close the fd */
