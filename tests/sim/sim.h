@@ -1,0 +1,321 @@
+/* tests/sim/sim.h - whole nodes in one process, on a virtual clock and a virtual network.
+ *
+ * One `struct sim` is one run: hosts with links, processes (nodes) on the hosts, flows
+ * (streams with two scripted applications) and a queue of what happens next.  A run is made
+ * from one seed: the schedule, every link's dice and every node's random bytes come from it.
+ * GnuTLS draws its own random numbers, so nothing here may depend on the content of a
+ * datagram, only on counts.
+ *
+ * After every step the touched node is checked (node_check, memory bounds) and every byte
+ * that was read is compared with what must be there; the first breach ends the run. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GODWIT_SIM_H
+#define GODWIT_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/error.h"
+#include "base/map.h"
+#include "base/rng.h"
+#include "base/time.h"
+#include "core/node.h"
+
+enum {
+	HOSTS_MAX = 4,
+	IFACES_MAX = 2,
+	PROCS_MAX = 4,
+	NAT_FILTER_MAX = 64,
+	BATCH_SIZE = 65536,
+	FAILURE_MAX = 400,
+};
+
+struct sim;
+
+/* --- the network (net.c) --- */
+
+/* One direction of a host's access link.  Chances are per 10,000. */
+struct link {
+	struct rng rng;
+	gw_time delay, jitter;
+	unsigned loss, duplicate, reorder;
+	gw_time hold;   /* a reordered or duplicated datagram comes up to this much later */
+	uint64_t rate;  /* bytes a second; 0: no limit */
+	gw_time queue;  /* tail drop when the queue is longer than this */
+	size_t mtu;     /* bytes of IP packet; bigger ones vanish */
+	bool down;
+	uint64_t drop_mask; /* bit 0 decides the next datagram, bit 1 the one after ... */
+	gw_time busy_until, last_out;
+};
+
+/* Endpoint-independent mapping, address-and-port-dependent filtering (RFC 4787). */
+struct nat {
+	bool on;
+	struct addr outer;  /* port 0: no mapping now */
+	uint16_t inner_port, next_port;
+	gw_time timeout;    /* of an idle mapping; 0: never */
+	gw_time used_at;
+	struct addr filter[NAT_FILTER_MAX];
+	size_t n_filter;
+};
+
+struct iface {
+	bool present;      /* the host owns the address */
+	struct addr addr;  /* port 0 */
+	uint32_t mtu;      /* the host knows this one: sending more is refused */
+	struct link up, down;
+	struct nat nat;
+};
+
+struct host {
+	struct iface ifaces[IFACES_MAX];
+	size_t n_ifaces;
+	gw_time asleep_until;
+	unsigned moves;    /* addresses handed out */
+};
+
+struct packet;
+
+/* A host with one fresh address and default links.  Returns its index. */
+unsigned net_add_host(struct sim *s);
+void net_add_iface(struct sim *s, unsigned host);
+void net_new_address(struct sim *s, unsigned host, unsigned iface);
+/* Put the host behind a NAT box / give the box a new outer port. */
+void net_nat(struct sim *s, unsigned host, gw_time timeout);
+void net_nat_rebind(struct sim *s, unsigned host);
+/* The interface in use: the first one present; NULL when there is none. */
+struct iface *net_primary(struct host *h);
+
+struct proc;
+enum send_result { SENT, SENT_UNREACHABLE, SENT_TOO_BIG };
+enum send_result net_send(struct sim *s, struct proc *p, const struct batch *b);
+void net_packet(struct sim *s, struct packet *pk); /* it is due: next hop or delivery */
+void net_packet_free(struct packet *pk);
+
+/* --- processes (proc.c) --- */
+
+struct proc {
+	struct sim *sim;
+	unsigned index;
+	char name[8];
+	bool alive;
+	struct node *node;
+	struct node_config config;
+	struct identity id;
+	struct rng rng;
+	unsigned lives;
+	unsigned host;
+	uint16_t port;
+	struct map handles;   /* stream pointer -> end: what the application holds */
+	bool in_use;          /* got EVENT_IDENTITY_IN_USE */
+	bool secretive;       /* allows nobody anything */
+	int peer_error;       /* of the last EVENT_PEER with PEER_FAILED */
+	unsigned peer_failures, peer_connects, pongs;
+	gw_time pong_rtt;
+	size_t spin;          /* timer steps without time passing */
+	gw_time spin_at;
+};
+
+struct proc *proc_add(struct sim *s, unsigned host);   /* not started */
+void proc_start(struct proc *p);
+void proc_kill(struct proc *p);                        /* no goodbye */
+void proc_exit(struct proc *p);                        /* node_close() first */
+void proc_know(struct proc *p, const struct proc *peer); /* endpoint of the peer, as it is now */
+void proc_network(struct proc *p);                     /* node_network_changed() */
+void proc_receive(struct proc *p, const struct path *path, const uint8_t *data, size_t len);
+void proc_timer(struct proc *p);
+gw_time proc_expiry(const struct proc *p);
+void proc_pump(struct proc *p);                        /* transmit, events, check */
+const uint8_t *proc_key(const struct proc *p);
+/* Connected to the peer, each by the other's present address? */
+bool proc_settled(const struct proc *p, const struct proc *peer);
+
+/* --- flows (flow.c) --- */
+
+enum end_status {
+	END_WAITING, /* not opened, or not seen by the accepter */
+	END_LIVE,
+	END_DONE,    /* all bytes and the end, both ways */
+	END_FAILED,  /* the core said so */
+	END_RESET,   /* this application gave up */
+	END_GONE,    /* its process died */
+};
+
+enum finish_rule {
+	FINISH_EARLY,      /* when all is written */
+	FINISH_LAST,       /* when the peer's end was read, too */
+};
+
+struct end {
+	struct flow *flow;
+	unsigned side; /* 0 opened the stream */
+	struct proc *proc;
+	struct stream *stream;
+	enum end_status status;
+	int error;
+	uint64_t allowed; /* set of errors (ERROR_BIT) the schedule may cause here */
+
+	/* the script */
+	uint64_t total;
+	size_t write_chunk, read_chunk;
+	gw_time write_every, read_every;
+	uint64_t stall_at;      /* stop reading at this offset ... */
+	gw_time stall_until;    /* ... until then */
+	enum finish_rule finish;
+	uint64_t reset_after;   /* give up when so many bytes are written */
+	gw_time reset_at;       /* or at this time */
+	enum stream_code reset_code;
+	bool release_early;     /* do not wait for delivery */
+	bool no_copy;           /* write by stream_write_space() */
+
+	/* the state */
+	uint64_t sent, received;
+	bool finished, saw_end, delivered, answered;
+	gw_time next_write, next_read, wake_at, over_at;
+};
+
+struct flow {
+	struct sim *sim;
+	unsigned number;
+	uint64_t id;
+	bool opened;
+	const char *service;
+	gw_time open_at;
+	gw_time park_timeout; /* GW_NEVER: leave the default */
+	uint8_t key[KEY_SIZE]; /* opened to */
+	struct end ends[2];
+};
+
+#define ERROR_BIT(e) (UINT64_C(1) << -(e))
+
+/* A flow from `from` to `to`, to be opened at `open_at`, with `total` bytes each way and
+ * eager applications; change the script before it runs. */
+struct flow *flow_add(struct sim *s, struct proc *from, struct proc *to, gw_time open_at,
+		      uint64_t forth, uint64_t back);
+/* Draw the script from the seed: sizes up to `max`, speeds, finish order. */
+struct flow *flow_random(struct sim *s, struct proc *from, struct proc *to, gw_time open_at,
+			 uint64_t max);
+void flow_open(struct flow *f);
+bool flow_over(const struct flow *f);
+bool flow_live(const struct flow *f);
+/* Both ends may see this error from now on. */
+void flow_allow(struct flow *f, int error);
+void end_run(struct end *e);
+void end_event(struct proc *p, const struct event *ev);
+void end_describe(const struct end *e, char *out, size_t size);
+
+/* --- the run (sim.c) --- */
+
+struct action {
+	void (*fn)(struct sim *s, struct action *a);
+	unsigned host, iface;
+	struct proc *proc, *peer;
+	uint64_t value;
+	bool notify;
+	/* act_move_settled: */
+	uint64_t count;   /* moves to go */
+	gw_time gap;      /* at most, between two */
+	bool alternate;   /* the other end moves next */
+	bool polling;     /* waits for a condition: no disturbance by itself */
+};
+
+enum item_kind { ITEM_PACKET, ITEM_END, ITEM_FLOW, ITEM_ACTION };
+
+struct item {
+	gw_time at;
+	uint64_t order;
+	enum item_kind kind;
+	void *what;
+};
+
+struct sim {
+	uint64_t seed;
+	const char *scenario;
+	bool verbose;
+	struct rng rng;    /* the schedule */
+	gw_time now, start, last_action;
+	gw_time slack;     /* all is over this long after the last action */
+	gw_time idle;      /* then run this long and expect no connection left */
+	uint64_t steps;
+	uint64_t digest;   /* of the schedule: times and sizes */
+	bool v6;
+	char failure[FAILURE_MAX];
+
+	struct item *items;
+	size_t n_items, items_capacity;
+	uint64_t next_order;
+	size_t pending_actions;
+
+	struct host hosts[HOSTS_MAX];
+	unsigned n_hosts;
+	struct proc procs[PROCS_MAX];
+	unsigned n_procs;
+	struct flow *flows;
+	size_t n_flows, flows_capacity;
+	size_t n_over;             /* flows known to be over */
+	size_t memory_max;         /* bound of node_stats.memory; 0: derived from the config */
+	gw_time restart_grace;     /* flows opened before this may fail with RESTARTED */
+	bool (*verdict)(struct sim *s); /* last word of the scenario; false fails the run */
+	uint8_t batch[BATCH_SIZE];
+};
+
+void sim_schedule(struct sim *s, gw_time at, enum item_kind kind, void *what);
+/* An action at `at`; the pointer is valid until the next call. */
+struct action *sim_action(struct sim *s, gw_time at,
+			  void (*fn)(struct sim *s, struct action *a));
+void sim_fail(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void sim_note(const struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Uniform in [low, high]. */
+uint64_t sim_between(struct sim *s, uint64_t low, uint64_t high);
+/* Roughly uniform over the orders of magnitude up to `high`, 0 included. */
+uint64_t sim_size(struct sim *s, uint64_t high);
+bool sim_chance(struct sim *s, unsigned percent);
+
+/* Run one seed.  `scenario` NULL: the seed's own.  On failure `failure` has the reason. */
+struct sim_result {
+	const char *scenario;
+	uint64_t steps, digest;
+	gw_time virtual_time;
+	char failure[FAILURE_MAX];
+};
+
+bool sim_run(uint64_t seed, const char *scenario, bool verbose, struct sim_result *out);
+/* Of the run in progress, for crash reports. */
+const struct sim *sim_current(void);
+
+/* --- disturbances (action.c) --- */
+
+void act_move(struct sim *s, struct action *a);      /* new address; notify */
+void act_move_settled(struct sim *s, struct action *a); /* proc moves once it and peer have settled */
+void act_notify(struct sim *s, struct action *a);
+void act_link_down(struct sim *s, struct action *a); /* value: how long; notify */
+void act_link_up(struct sim *s, struct action *a);
+void act_iface_gone(struct sim *s, struct action *a);/* value: how long */
+void act_iface_back(struct sim *s, struct action *a);
+void act_rebind(struct sim *s, struct action *a);
+void act_mtu(struct sim *s, struct action *a);       /* value: the new MTU of the path */
+void act_sleep(struct sim *s, struct action *a);     /* value: how long */
+void act_wake(struct sim *s, struct action *a);
+void act_drop(struct sim *s, struct action *a);      /* value: drop mask, both directions */
+void act_restart(struct sim *s, struct action *a);   /* value: how long it is away; notify: says goodbye */
+void act_start(struct sim *s, struct action *a);
+void act_debug_move(struct sim *s, struct action *a);
+void act_debug_break(struct sim *s, struct action *a);
+void act_dial(struct sim *s, struct action *a);
+void act_ping(struct sim *s, struct action *a);
+
+/* --- scenarios (scenario.c) --- */
+
+struct scenario {
+	const char *name;
+	void (*build)(struct sim *s);
+	unsigned weight; /* share of the seeds; 0: only by scenario_pick()'s fixed places */
+};
+
+const struct scenario *scenario_pick(uint64_t seed);
+const struct scenario *scenario_find(const char *name);
+const struct scenario *scenario_at(size_t index); /* NULL past the last */
+
+#endif
