@@ -12,6 +12,7 @@ whatever happens to it, every process and namespace it made goes with it."""
 import contextlib
 import json
 import os
+import pwd
 import re
 import signal
 import socket
@@ -107,7 +108,16 @@ def as_tester(argv):
     """The same command under a uid other than 0 (PostgreSQL and sshd want one)."""
     if user_mode():
         return ["unshare", "-U", f"--map-user={TESTER_UID}", f"--map-group={TESTER_UID}", "--", *argv]
-    return ["setpriv", f"--reuid={TESTER_UID}", f"--regid={TESTER_UID}", "--clear-groups", "--", *argv]
+    uid, gid = tester_ids()
+    return ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--", *argv]
+
+
+def tester_ids():
+    """Inside the namespaces "tester" is in our own /etc/passwd; outside (loopback) borrow Debian's postgres."""
+    if os.environ.get(INSIDE):
+        return TESTER_UID, TESTER_UID
+    entry = pwd.getpwnam("postgres")
+    return entry.pw_uid, entry.pw_gid
 
 
 # --- processes ---
@@ -464,10 +474,9 @@ class Postgres:
         self.host, self.port = host, port
         self.data = os.path.join(host.world.dir, "pg")
         os.mkdir(self.data, 0o700)
-        unprivileged = os.geteuid() != 0
-        self.wrap = (lambda argv: argv) if unprivileged else as_tester
+        self.wrap = as_tester if os.geteuid() == 0 else lambda argv: argv
         if os.geteuid() == 0 and not user_mode():
-            os.chown(self.data, TESTER_UID, TESTER_UID)
+            os.chown(self.data, *tester_ids())
         env = dict(os.environ, TZ="UTC", LC_ALL="C.UTF-8", PGTZ="UTC")
         r = self.run("initdb", "-D", self.data, "-U", "godwit", "-A", "trust", "--no-sync", "-E", "UTF8", env=env)
         assert r.code == 0, f"initdb: {r!r}"
