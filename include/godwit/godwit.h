@@ -26,6 +26,10 @@
 extern "C" {
 #endif
 
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
+
 #define GODWIT_VERSION "0.1.0"
 #define GODWIT_NEVER UINT64_MAX
 
@@ -101,7 +105,8 @@ typedef struct godwit_options {
 
 void godwit_options_init(godwit_options *options);
 
-/* Make a node and bind its socket.  One of identity_path, identity_pem, ephemeral is needed.
+/* Make a node and bind its socket.  Exactly one of identity_path, identity_pem, ephemeral.
+ * Sets the calling thread's timer slack to 1 us: pacing needs precise timers.
  * Errors: those of the key (GODWIT_E_PERMISSION: readable by others; _FORMAT, _LENGTH, _TYPE),
  * of the socket (_IN_USE, _PERMISSION, _INVALID), _NOMEM, _IO (errno). */
 int godwit_node_new(godwit_node **out, const godwit_options *options);
@@ -282,14 +287,30 @@ bool godwit_node_next_event(godwit_node *node, godwit_event *out);
 /* --- plain sockets, for programs without an event loop --- */
 
 /* Run the node in a thread of the library.  From then on only godwit_connect_fd(),
- * godwit_accept_fd() and godwit_node_free() may be called on it. */
+ * godwit_accept_fd(), godwit_fd_error() and godwit_node_free() may be called on it. */
 int godwit_node_start_thread(godwit_node *node);
-/* A stream as a socket: read, write, shutdown and close it like any other.  Blocks until the
- * service has answered or timeout_ms passed.  Returns the fd or an error. */
+/* A stream as a socket: read, write, shutdown and close it like any other; it is not
+ * non-blocking, and close-on-exec.  `destination` needs a service.  Blocks until the service has
+ * answered, the peer refused, or timeout_ms (GODWIT_NEVER: forever) passed.  Returns the fd or an
+ * error: GODWIT_E_UNREACHABLE when the time is up and the peer could not be reached,
+ * GODWIT_E_TIMEOUT when it is up for another reason, GODWIT_E_CLOSED when the node is freed.
+ *
+ * shutdown(fd, SHUT_WR) ends this side's bytes, the peer's end reads as end of file; close()
+ * lets what was written arrive and drops what still comes.  When the stream fails, reads give
+ * the bytes that have come and then ECONNRESET or end of file, and writes EPIPE: ask
+ * godwit_fd_error() at an end of file that might be a failure. */
 int godwit_connect_fd(godwit_node *node, const char *destination, uint64_t timeout_ms);
-/* The next incoming stream of any service offered; blocks.  `peer` and `service` may be NULL. */
+/* The next incoming stream of any service offered; blocks.  `peer` and `service` may be NULL.
+ * Up to 128 streams wait to be accepted; more are reset (GODWIT_E_LIMIT). */
 int godwit_accept_fd(godwit_node *node, uint64_t timeout_ms, uint8_t peer[GODWIT_KEY_SIZE],
 		     char service[GODWIT_SERVICE_SIZE]);
+/* Why the stream behind a socket that is still open failed: an error, or 0 (alive, or ended well).
+ * Of the last 128 failures. */
+int godwit_fd_error(godwit_node *node, int fd);
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/pump.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+enum { TURN_BYTES = 1 << 20 }; /* copied each way before others get their turn */
+
+struct pump {
+	struct loop *loop;
+	godwit_stream *stream;
+	int fd; /* -1: not yet open, or both directions of the socket have ended */
+	struct loop_source *source;
+	uint64_t socket;
+	bool app_ended;  /* the application's end of bytes has been passed to the stream */
+	bool peer_ended; /* the peer's end of bytes has been passed to the socket */
+	bool discard;    /* the application has closed: nobody will read what comes */
+	pump_done_fn *done;
+	void *user;
+};
+
+struct pump *pump_new(struct loop *loop, godwit_stream *stream)
+{
+	struct pump *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->loop = loop;
+	p->stream = stream;
+	p->fd = -1;
+	godwit_stream_set_user(stream, p);
+	return p;
+}
+
+void pump_on_done(struct pump *p, pump_done_fn *fn, void *user)
+{
+	p->done = fn;
+	p->user = user;
+}
+
+void *pump_user(const struct pump *p)
+{
+	return p->user;
+}
+
+godwit_stream *pump_stream(const struct pump *p)
+{
+	return p->stream;
+}
+
+uint64_t pump_socket(const struct pump *p)
+{
+	return p->socket;
+}
+
+static void close_socket(struct pump *p)
+{
+	if (p->fd < 0)
+		return;
+	loop_remove(p->source);
+	close(p->fd);
+	p->source = NULL;
+	p->fd = -1;
+}
+
+void pump_free(struct pump *p)
+{
+	close_socket(p);
+	godwit_stream_set_user(p->stream, NULL);
+	godwit_stream_free(p->stream);
+	free(p);
+}
+
+/* True while the socket should be watched for input. */
+static bool socket_to_stream(struct pump *p)
+{
+	size_t total = 0;
+
+	while (!p->app_ended) {
+		size_t len;
+		void *space = godwit_stream_write_space(p->stream, &len);
+		ssize_t n;
+
+		if (!space)
+			return false; /* GODWIT_STREAM_WRITABLE will come */
+		if (total >= TURN_BYTES)
+			return true;
+		n = recv(p->fd, space, len, MSG_DONTWAIT);
+		if (n > 0) {
+			godwit_stream_write_commit(p->stream, (size_t)n);
+			total += (size_t)n;
+		} else if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+			return true;
+		} else { /* an error means closed with bytes unread */
+			p->discard |= n < 0;
+			p->app_ended = true;
+			godwit_stream_finish(p->stream);
+		}
+	}
+	return false;
+}
+
+/* Returns the bytes passed on, or -1 when the socket takes no more now. */
+static ssize_t pass_on(struct pump *p, const void *data, size_t len)
+{
+	ssize_t n;
+
+	if (p->discard)
+		return (ssize_t)len;
+	n = send(p->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n >= 0)
+		return n;
+	if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
+		return -1;
+	p->discard = true;
+	return (ssize_t)len;
+}
+
+/* True while the socket should be watched for room. */
+static bool stream_to_socket(struct pump *p)
+{
+	size_t total = 0;
+
+	while (!p->peer_ended) {
+		size_t len;
+		const void *data = godwit_stream_read(p->stream, &len);
+		ssize_t n;
+
+		if (len == 0) {
+			if (!godwit_stream_read_finished(p->stream))
+				return false;
+			shutdown(p->fd, SHUT_WR);
+			p->peer_ended = true;
+			return false;
+		}
+		if (total >= TURN_BYTES && !p->discard)
+			return true;
+		n = pass_on(p, data, len);
+		if (n < 0)
+			return true;
+		godwit_stream_consume(p->stream, (size_t)n);
+		total += (size_t)n;
+	}
+	return false;
+}
+
+static bool ended(const struct pump *p)
+{
+	if (godwit_stream_error(p->stream) != 0)
+		return true;
+	return p->app_ended && (p->peer_ended || p->discard) &&
+	       godwit_stream_delivered(p->stream);
+}
+
+bool pump_run(struct pump *p)
+{
+	bool in, out;
+
+	if (godwit_stream_error(p->stream) != 0)
+		return false;
+	if (p->fd < 0)
+		return !ended(p);
+	out = stream_to_socket(p);
+	in = socket_to_stream(p);
+	if (p->app_ended && p->peer_ended)
+		close_socket(p);
+	else
+		loop_modify(p->source, (in ? LOOP_IN : 0U) | (out ? LOOP_OUT : 0U));
+	return !ended(p);
+}
+
+static void on_socket(void *user, int fd, unsigned events)
+{
+	struct pump *p = user;
+
+	(void)fd;
+	/* After our own shutdown() a half-closed socket looks hung up too. */
+	if ((events & LOOP_HANGUP) && !p->peer_ended)
+		p->discard = true;
+	if (!pump_run(p) && p->done)
+		p->done(p->user, p);
+}
+
+int pump_open(struct pump *p, int *fd)
+{
+	struct stat st;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		return GW_E_IO;
+	p->source = loop_add(p->loop, pair[0], LOOP_IN, on_socket, p);
+	if (!p->source || fstat(pair[1], &st) != 0) {
+		loop_remove(p->source);
+		p->source = NULL;
+		close(pair[0]);
+		close(pair[1]);
+		return GW_E_NOMEM;
+	}
+	p->fd = pair[0];
+	p->socket = st.st_ino;
+	*fd = pair[1];
+	return 0;
+}
