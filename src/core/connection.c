@@ -1,0 +1,930 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/connection.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mtu.h"
+#include "core/peer.h"
+#include "core/quic.h"
+#include "core/segment.h"
+#include "core/tls.h"
+
+enum { CONTROL_STREAM = 0 };
+
+/* --- small helpers --- */
+
+static uint64_t cid_key(const uint8_t *data)
+{
+	uint64_t key;
+
+	memcpy(&key, data, sizeof(key));
+	return key;
+}
+
+void connection_touch(struct connection *c)
+{
+	if (!list_in(&c->dirty_link))
+		list_append(&c->node->dirty, &c->dirty_link);
+}
+
+static bool move_allowed(enum conn_state from, enum conn_state to)
+{
+	switch (from) {
+	case CONN_HANDSHAKE:
+		return to == CONN_UP || to == CONN_CLOSED;
+	case CONN_UP:
+		return to == CONN_USED || to == CONN_CLOSED;
+	case CONN_USED:
+		return to == CONN_RETIRED || to == CONN_CLOSED;
+	case CONN_RETIRED:
+		return to == CONN_CLOSED;
+	case CONN_CLOSED:
+		return false;
+	}
+	return false;
+}
+
+void connection_set_state(struct connection *c, enum conn_state state, gw_time now)
+{
+	assert(move_allowed(c->state, state));
+	if (c->state == CONN_HANDSHAKE && !c->dialler)
+		c->node->n_half_open--;
+	c->state = state;
+	c->state_since = now;
+}
+
+void connection_kill(struct connection *c, enum close_code code, int error, gw_time now)
+{
+	if (c->state == CONN_CLOSED)
+		return;
+	connection_set_state(c, CONN_CLOSED, now);
+	c->close_code = code;
+	c->error = error;
+	heap_remove(&c->node->conn_timers, &c->timer);
+	connection_touch(c); /* node_transmit() says goodbye, tells the peer's streams and buries it */
+}
+
+gw_time connection_rtt(const struct connection *c)
+{
+	struct quic_stat stat;
+
+	quic_stat_get(c->quic, &stat);
+	return stat.smoothed_rtt;
+}
+
+gw_time connection_silence_limit(const struct connection *c)
+{
+	return time_max(3 * ngtcp2_conn_get_pto(c->quic), SILENCE_MIN);
+}
+
+/* --- callbacks of ngtcp2 --- */
+
+static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
+{
+	return ((struct connection *)ref->user_data)->quic;
+}
+
+/* ngtcp2 0.12 draws one byte per connection to decide whether to clear the QUIC bit; an even
+ * one keeps it set (docs/protocol.md, section 3). */
+static void rand_callback(uint8_t *out, size_t len, const ngtcp2_rand_ctx *ctx)
+{
+	rng_bytes(ctx->native_handle, out, len);
+	if (len == 1)
+		out[0] &= 0xfe;
+}
+
+static int new_cid_callback(ngtcp2_conn *quic, ngtcp2_cid *cid, uint8_t *token, size_t len,
+			    void *user)
+{
+	struct connection *c = user;
+
+	(void)quic;
+	rng_bytes(c->node->rng, cid->data, len);
+	cid->datalen = len;
+	/* Stateless resets are never sent: the token is noise. */
+	rng_bytes(c->node->rng, token, NGTCP2_STATELESS_RESET_TOKENLEN);
+	return map_put(&c->node->by_cid, cid_key(cid->data), c) < 0 ? NGTCP2_ERR_CALLBACK_FAILURE :
+								      0;
+}
+
+static int remove_cid_callback(ngtcp2_conn *quic, const ngtcp2_cid *cid, void *user)
+{
+	struct connection *c = user;
+
+	(void)quic;
+	map_remove(&c->node->by_cid, cid_key(cid->data));
+	return 0;
+}
+
+static int handshake_completed_callback(ngtcp2_conn *quic, void *user)
+{
+	struct connection *c = user;
+
+	(void)quic;
+	c->heard = true;
+	c->confirmed = true;
+	return 0;
+}
+
+static int fail(struct connection *c)
+{
+	connection_kill(c, CLOSE_PROTOCOL, GW_E_PROTOCOL, c->now);
+	return NGTCP2_ERR_CALLBACK_FAILURE;
+}
+
+/* Frames may be split over packets: complete ones are handled, the rest is kept. */
+static int control_received(struct connection *c, const uint8_t *data, size_t len)
+{
+	struct frame frame;
+
+	while (len > 0 || c->frame_len > 0) {
+		size_t room = sizeof(c->frame) - c->frame_len;
+		size_t take = len < room ? len : room;
+		ssize_t used;
+
+		if (take > 0)
+			memcpy(c->frame + c->frame_len, data, take);
+		c->frame_len += take;
+		data += take;
+		len -= take;
+		used = wire_frame_decode(&frame, c->frame, c->frame_len);
+		if (used < 0 || (used == 0 && c->frame_len == sizeof(c->frame)))
+			return fail(c);
+		if (used == 0)
+			return 0;
+		c->frame_len -= (size_t)used;
+		memmove(c->frame, c->frame + used, c->frame_len);
+		if (peer_frame(c, &frame, c->now) < 0)
+			return fail(c);
+		if (c->state == CONN_CLOSED)
+			return 0;
+	}
+	return 0;
+}
+
+static int stream_data_callback(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t offset,
+				const uint8_t *data, size_t len, void *user, void *stream_user)
+{
+	struct connection *c = user;
+	bool fin = (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0;
+
+	(void)offset;
+	c->heard = true;
+	if (c->state == CONN_CLOSED)
+		return 0;
+	/* QUIC's own windows never carry backpressure: section 4. */
+	ngtcp2_conn_extend_max_offset(quic, len);
+	ngtcp2_conn_extend_max_stream_offset(quic, id, len);
+	if (id == CONTROL_STREAM)
+		return fin ? fail(c) : control_received(c, data, len);
+	if (!stream_user || ngtcp2_conn_is_local_stream(quic, id))
+		return fail(c);
+	return segment_received(c, stream_user, data, len, fin, c->now) < 0 ? fail(c) : 0;
+}
+
+static int stream_open_callback(ngtcp2_conn *quic, int64_t id, void *user)
+{
+	struct connection *c = user;
+	struct rx_segment *segment;
+
+	if (id == CONTROL_STREAM) {
+		c->control_id = id;
+		return 0;
+	}
+	if (!ngtcp2_is_bidi_stream(id))
+		return fail(c);
+	segment = calloc(1, sizeof(*segment));
+	if (!segment)
+		return NGTCP2_ERR_CALLBACK_FAILURE;
+	list_append(&c->rx_segments, &segment->link);
+	ngtcp2_conn_set_stream_user_data(quic, id, segment);
+	/* Our half stays empty: section 5. */
+	return quic_end_sending(quic, id) < 0 ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+static int stream_close_callback(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t code,
+				 void *user, void *stream_user)
+{
+	struct connection *c = user;
+
+	(void)flags;
+	(void)code;
+	if (id == CONTROL_STREAM)
+		return fail(c);
+	if (ngtcp2_conn_is_local_stream(quic, id)) {
+		if (c->state == CONN_USED && stream_user)
+			segment_ended(stream_user, c->now);
+		return 0;
+	}
+	ngtcp2_conn_extend_max_streams_bidi(quic, 1);
+	if (stream_user)
+		segment_free(stream_user);
+	return 0;
+}
+
+static int acked_callback(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint64_t len, void *user,
+			  void *stream_user)
+{
+	struct connection *c = user;
+
+	(void)quic;
+	c->heard = true;
+	/* What is acknowledged on a retired connection is true but too late: the bytes may be
+	 * referenced by their next segment. */
+	if (c->state == CONN_RETIRED || c->state == CONN_CLOSED)
+		return 0;
+	if (id == CONTROL_STREAM) {
+		chain_release(&c->control, offset + len);
+		return 0;
+	}
+	c->progress_at = c->now;
+	if (c->state == CONN_USED && stream_user)
+		segment_acknowledged(stream_user, offset + len, c->now);
+	return 0;
+}
+
+static int stream_reset_callback(ngtcp2_conn *quic, int64_t id, uint64_t final_size, uint64_t code,
+				 void *user, void *stream_user)
+{
+	struct connection *c = user;
+
+	(void)quic;
+	(void)final_size;
+	(void)code;
+	(void)stream_user;
+	c->heard = true;
+	/* A QUIC reset only ends a segment; the peer ends its empty half that way. */
+	return id == CONTROL_STREAM ? fail(c) : 0;
+}
+
+static int stop_sending_callback(ngtcp2_conn *quic, int64_t id, uint64_t code, void *user,
+				 void *stream_user)
+{
+	(void)quic;
+	(void)id;
+	(void)code;
+	(void)stream_user;
+	return fail(user); /* never sent in this protocol */
+}
+
+static int more_streams_callback(ngtcp2_conn *quic, uint64_t max, void *user)
+{
+	(void)quic;
+	(void)max;
+	((struct connection *)user)->heard = true;
+	return 0;
+}
+
+static const ngtcp2_callbacks CALLBACKS = {
+	.client_initial = ngtcp2_crypto_client_initial_cb,
+	.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
+	.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
+	.handshake_completed = handshake_completed_callback,
+	.encrypt = ngtcp2_crypto_encrypt_cb,
+	.decrypt = ngtcp2_crypto_decrypt_cb,
+	.hp_mask = ngtcp2_crypto_hp_mask_cb,
+	.recv_stream_data = stream_data_callback,
+	.acked_stream_data_offset = acked_callback,
+	.stream_open = stream_open_callback,
+	.stream_close = stream_close_callback,
+	.stream_reset = stream_reset_callback,
+	.stream_stop_sending = stop_sending_callback,
+	.recv_retry = ngtcp2_crypto_recv_retry_cb,
+	.extend_max_local_streams_bidi = more_streams_callback,
+	.rand = rand_callback,
+	.get_new_connection_id = new_cid_callback,
+	.remove_connection_id = remove_cid_callback,
+	.update_key = ngtcp2_crypto_update_key_cb,
+	.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
+	.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
+	.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb,
+	.version_negotiation = ngtcp2_crypto_version_negotiation_cb,
+};
+
+/* --- making one --- */
+
+static void fill_settings(const struct connection *c, ngtcp2_settings *s, gw_time now)
+{
+	ngtcp2_settings_default(s);
+	s->initial_ts = now;
+	s->cc_algo = c->node->config.bbr ? NGTCP2_CC_ALGO_BBR : NGTCP2_CC_ALGO_CUBIC;
+	s->max_tx_udp_payload_size = c->mtu.ceiling;
+	s->no_tx_udp_payload_size_shaping = 1;
+	s->no_pmtud = 1;
+	s->handshake_timeout = HANDSHAKE_TIMEOUT;
+	s->rand_ctx.native_handle = c->node->rng;
+}
+
+static void fill_params(ngtcp2_transport_params *p)
+{
+	ngtcp2_transport_params_default(p);
+	p->initial_max_data = QUIC_CONN_WINDOW;
+	p->initial_max_stream_data_bidi_local = QUIC_STREAM_WINDOW;
+	p->initial_max_stream_data_bidi_remote = QUIC_STREAM_WINDOW;
+	p->initial_max_streams_bidi = 2 * PEER_STREAMS_MAX + 1;
+	p->max_idle_timeout = 0;
+	p->max_udp_payload_size = 65527;
+	quic_no_grease(p);
+}
+
+static struct connection *connection_new(struct node *n, bool dialler, const struct path *path,
+					 gw_time now)
+{
+	struct connection *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->node = n;
+	c->dialler = dialler;
+	c->path = *path;
+	c->quic_path = *path;
+	c->created_at = c->state_since = c->heard_at = c->progress_at = c->now = now;
+	c->stream_heard_at = c->outstanding_since = GW_NEVER;
+	c->control_id = -1;
+	c->ref.get_conn = get_conn;
+	c->ref.user_data = c;
+	list_init(&c->rx_segments);
+	mtu_init(&c->mtu, n, path);
+	c->token = rng_u64(n->rng);
+	if (map_put(&n->by_token, c->token, c) < 0) {
+		free(c);
+		return NULL;
+	}
+	list_append(&n->connections, &c->all_link);
+	n->n_connections++;
+	if (!dialler)
+		n->n_half_open++;
+	return c;
+}
+
+static void fill_path(const struct path *path, struct sockaddr_storage store[2], ngtcp2_path *out)
+{
+	struct addr local = path->local;
+	socklen_t len;
+
+	/* ngtcp2 wants some address of the family; a dialler's is constant, since the kernel
+	 * may choose another one for each packet. */
+	if (local.family == ADDR_NONE)
+		local = (struct addr){ .family = path->remote.family };
+	memset(out, 0, sizeof(*out));
+	len = addr_to_sockaddr(&local, &store[0], false);
+	ngtcp2_addr_init(&out->local, (struct sockaddr *)&store[0], len);
+	len = addr_to_sockaddr(&path->remote, &store[1], false);
+	ngtcp2_addr_init(&out->remote, (struct sockaddr *)&store[1], len);
+}
+
+static void random_cid(struct node *n, ngtcp2_cid *cid, size_t len)
+{
+	cid->datalen = len;
+	rng_bytes(n->rng, cid->data, len);
+}
+
+static bool register_cid(struct connection *c, const ngtcp2_cid *cid)
+{
+	return map_put(&c->node->by_cid, cid_key(cid->data), c) == 0;
+}
+
+struct connection *connection_dial(struct peer *p, const struct path *path, gw_time now)
+{
+	struct connection *c = connection_new(p->node, true, path, now);
+	struct sockaddr_storage store[2];
+	ngtcp2_transport_params params;
+	ngtcp2_settings settings;
+	ngtcp2_path quic_path;
+	ngtcp2_cid scid, dcid;
+
+	if (!c)
+		return NULL;
+	c->peer = p;
+	list_append(&p->connections, &c->peer_link);
+	fill_settings(c, &settings, now);
+	fill_params(&params);
+	fill_path(path, store, &quic_path);
+	random_cid(c->node, &scid, CID_SIZE);
+	random_cid(c->node, &dcid, 16);
+	if (!register_cid(c, &scid) ||
+	    ngtcp2_conn_client_new(&c->quic, &dcid, &scid, &quic_path, NGTCP2_PROTO_VER_V1,
+				   &CALLBACKS, &settings, &params, NULL, c) != 0 ||
+	    tls_session_new(c) < 0) {
+		map_remove(&c->node->by_cid, cid_key(scid.data));
+		connection_free(c);
+		return NULL;
+	}
+	c->node->stats.dials++;
+	connection_schedule(c, now);
+	connection_touch(c);
+	return c;
+}
+
+struct connection *connection_accept(struct node *n, const struct path *path,
+				     const uint8_t *data, size_t len, gw_time now)
+{
+	struct connection *c;
+	struct sockaddr_storage store[2];
+	ngtcp2_transport_params params;
+	ngtcp2_settings settings;
+	ngtcp2_path quic_path;
+	ngtcp2_pkt_hd hd;
+	ngtcp2_cid scid;
+
+	if (ngtcp2_accept(&hd, data, len) != 0 || hd.version != NGTCP2_PROTO_VER_V1 ||
+	    hd.dcid.datalen < CID_SIZE)
+		return NULL;
+	c = connection_new(n, false, path, now);
+	if (!c)
+		return NULL;
+	fill_settings(c, &settings, now);
+	fill_params(&params);
+	quic_server_params(&params, &hd.dcid);
+	fill_path(path, store, &quic_path);
+	random_cid(n, &scid, CID_SIZE);
+	if (!register_cid(c, &scid) ||
+	    ngtcp2_conn_server_new(&c->quic, &hd.scid, &scid, &quic_path, hd.version, &CALLBACKS,
+				   &settings, &params, NULL, c) != 0 ||
+	    tls_session_new(c) < 0 || !register_cid(c, &hd.dcid)) {
+		map_remove(&n->by_cid, cid_key(scid.data));
+		connection_free(c);
+		return NULL;
+	}
+	c->odcid = cid_key(hd.dcid.data);
+	connection_schedule(c, now);
+	return c;
+}
+
+static void forget_cids(struct connection *c)
+{
+	ngtcp2_cid ids[32];
+	size_t count;
+
+	if (!c->quic)
+		return;
+#if NGTCP2_VERSION_NUM >= 0x010000
+	count = ngtcp2_conn_get_scid(c->quic, NULL);
+#else
+	count = ngtcp2_conn_get_num_scid(c->quic);
+#endif
+	assert(count <= sizeof(ids) / sizeof(ids[0]));
+	ngtcp2_conn_get_scid(c->quic, ids);
+	for (size_t i = 0; i < count; i++)
+		map_remove(&c->node->by_cid, cid_key(ids[i].data));
+	if (c->odcid && map_get(&c->node->by_cid, c->odcid) == c)
+		map_remove(&c->node->by_cid, c->odcid);
+}
+
+void connection_free(struct connection *c)
+{
+	struct node *n = c->node;
+
+	if (c->state == CONN_HANDSHAKE && !c->dialler)
+		n->n_half_open--;
+	forget_cids(c);
+	map_remove(&n->by_token, c->token);
+	heap_remove(&n->conn_timers, &c->timer);
+	list_remove(&c->all_link);
+	list_remove(&c->peer_link);
+	list_remove(&c->dirty_link);
+	list_each(&c->rx_segments, i, tmp)
+		segment_free(container_of(i, struct rx_segment, link));
+	if (c->quic)
+		ngtcp2_conn_del(c->quic);
+	if (c->tls)
+		gnutls_deinit(c->tls);
+	chain_clear(&c->control);
+	n->n_connections--;
+	free(c);
+}
+
+/* --- reading --- */
+
+/* Why ngtcp2_conn_read_pkt() failed, as far as the application is concerned. */
+static int read_error(struct connection *c, int liberr)
+{
+	struct quic_close close;
+
+	if (liberr != NGTCP2_ERR_DRAINING)
+		return liberr == NGTCP2_ERR_CRYPTO && c->dialler && c->key_known &&
+				       memcmp(c->key, c->peer->key, KEY_SIZE) != 0 ?
+			       GW_E_KEY :
+			       GW_E_PROTOCOL;
+	quic_close_get(c->quic, &close);
+	if (!close.application) /* 0x100 + TLS alert */
+		return close.code == 0x100 + 42 ? GW_E_DENIED : GW_E_PROTOCOL;
+	switch (close.code) {
+	case CLOSE_EXIT:
+		return GW_E_EXITED;
+	case CLOSE_IN_USE:
+		return GW_E_IN_USE;
+	case CLOSE_DENIED:
+		return GW_E_DENIED;
+	case CLOSE_LIMIT:
+		return GW_E_LIMIT;
+	default:
+		return GW_E_CLOSED;
+	}
+}
+
+static void read_failed(struct connection *c, int liberr, gw_time now)
+{
+	int error;
+
+	if (c->state == CONN_CLOSED)
+		return; /* a callback has closed it, and said why */
+	error = read_error(c, liberr);
+	/* An Initial that is none, or the peer's close: nothing to answer. */
+	if (liberr != NGTCP2_ERR_DRAINING && liberr != NGTCP2_ERR_DROP_CONN &&
+	    liberr != NGTCP2_ERR_RETRY)
+		c->liberr = liberr;
+	if (!c->dialler && liberr == NGTCP2_ERR_CRYPTO && c->key_known)
+		c->node->stats.drop_refused++;
+	connection_kill(c, CLOSE_NONE, error, now);
+}
+
+static void note_heard(struct connection *c, const struct path *path, gw_time now)
+{
+	c->heard_at = now;
+	c->suspect = false;
+	c->local_seen = path->local;
+	if (!c->dialler && !addr_equal(&path->remote, &c->path.remote)) {
+		/* The dialler's NAT has rebound: ngtcp2 decides when to follow. */
+		const ngtcp2_path *p = ngtcp2_conn_get_path(c->quic);
+
+		addr_from_sockaddr(&c->path.remote, p->remote.addr, p->remote.addrlen);
+		addr_from_sockaddr(&c->path.local, p->local.addr, p->local.addrlen);
+	}
+	if (!c->dialler && addr_equal(&path->local, &c->path.local))
+		c->path.ifindex = path->ifindex;
+}
+
+static void note_outstanding(struct connection *c, const struct quic_stat *stat, gw_time now)
+{
+	if (stat->bytes_in_flight == 0) {
+		c->outstanding_since = GW_NEVER;
+	} else if (c->outstanding_since == GW_NEVER) {
+		c->outstanding_since = now;
+		c->progress_at = now;
+	}
+}
+
+void connection_hello(struct connection *c)
+{
+	struct peer *p = c->peer;
+	struct frame f = { .type = FRAME_HELLO };
+
+	f.hello.version = PROTOCOL_VERSION;
+	f.hello.flags = c->node->config.transient ? HELLO_TRANSIENT : 0;
+	f.hello.incarnation = c->node->incarnation;
+	f.hello.generation = c->dialler ? c->generation : peer_generation_for(p, c);
+	memcpy(f.hello.token, &c->token, WIRE_TOKEN_SIZE);
+	connection_send(c, &f);
+	c->hello_sent = true;
+}
+
+static void begin_control(struct connection *c)
+{
+	if (!c->confirmed || !c->dialler || c->control_id >= 0)
+		return;
+	if (ngtcp2_conn_open_bidi_stream(c->quic, &c->control_id, NULL) != 0)
+		return;
+	assert(c->control_id == CONTROL_STREAM);
+	connection_hello(c);
+}
+
+void connection_read(struct connection *c, const struct path *path, const uint8_t *data,
+		     size_t len, gw_time now)
+{
+	struct path quic_path = { .remote = path->remote };
+	struct sockaddr_storage store[2];
+	struct quic_stat before, after;
+	ngtcp2_pkt_info info = { 0 };
+	ngtcp2_path ng_path;
+	int rv;
+
+	if (c->state == CONN_CLOSED)
+		return;
+	quic_path.local = c->dialler ? c->quic_path.local : path->local;
+	fill_path(&quic_path, store, &ng_path);
+	c->now = now;
+	c->heard = false;
+	quic_stat_get(c->quic, &before);
+	rv = ngtcp2_conn_read_pkt(c->quic, &ng_path, &info, data, len, now);
+	if (rv != 0) {
+		read_failed(c, rv, now);
+		return;
+	}
+	if (c->state == CONN_CLOSED)
+		return;
+	quic_stat_get(c->quic, &after);
+	if (c->heard || after.bytes_in_flight < before.bytes_in_flight)
+		note_heard(c, path, now);
+	note_outstanding(c, &after, now);
+	begin_control(c);
+	if (c->state == CONN_USED)
+		peer_set_send_buffer(c->peer, after.cwnd);
+	if (c->state != CONN_RETIRED)
+		connection_touch(c);
+	connection_schedule(c, now);
+}
+
+/* --- writing --- */
+
+void connection_send(struct connection *c, const struct frame *f)
+{
+	uint8_t bytes[WIRE_FRAME_MAX];
+	size_t len = wire_frame_encode(bytes, f);
+
+	if (c->state == CONN_RETIRED || c->state == CONN_CLOSED)
+		return;
+	/* A peer that makes us talk and never acknowledges. */
+	if (chain_len(&c->control) + len > CONTROL_QUEUE_MAX ||
+	    chain_append(&c->control, bytes, len) < 0) {
+		connection_kill(c, CLOSE_LIMIT, GW_E_LIMIT, c->now);
+		return;
+	}
+	connection_touch(c);
+}
+
+/* The packets of one batch, as they are written. */
+struct writer {
+	struct connection *c;
+	struct batch *out;
+	size_t count, limit;
+	size_t payload;
+	bool full; /* no further packet fits this batch */
+	gw_time now;
+};
+
+static void path_of(struct connection *c, const ngtcp2_path *p, struct path *out)
+{
+	*out = c->path;
+	if (c->dialler)
+		return; /* the dialler never migrates: ngtcp2's local address is made up */
+	addr_from_sockaddr(&out->remote, p->remote.addr, p->remote.addrlen);
+	addr_from_sockaddr(&out->local, p->local.addr, p->local.addrlen);
+	if (!addr_equal(&out->local, &c->path.local))
+		out->ifindex = 0;
+}
+
+/* One complete packet of `len` bytes stands at the end of the batch. */
+static void packet_done(struct writer *w, size_t len, const ngtcp2_path *p)
+{
+	struct batch *out = w->out;
+	struct path path;
+
+	path_of(w->c, p, &path);
+	if (w->count == 0) {
+		out->path = path;
+		out->segment = len;
+	} else if (!path_equal(&path, &out->path) || len > out->segment) {
+		/* A path challenge to elsewhere, or the first packet was a small one. */
+		struct node *n = w->c->node;
+
+		w->full = true;
+		if (len > sizeof(n->held))
+			return; /* as if lost */
+		memcpy(n->held, out->data + out->len, len);
+		n->held_len = len;
+		n->held_path = path;
+		return;
+	}
+	out->len += len;
+	w->count++;
+	if (len < out->segment || w->count >= w->limit || out->len + w->payload > out->capacity)
+		w->full = true;
+}
+
+/* Offer bytes of a QUIC stream; *taken < 0: none were taken.  Returns 1 when a packet was
+ * completed, 0 when nothing can be sent now, 2 when the packet has room for more, or ngtcp2's
+ * error. */
+static int offer(struct writer *w, int64_t id, const ngtcp2_vec *vec, size_t n, uint32_t flags,
+		 ngtcp2_path_storage *ps, ngtcp2_ssize *taken)
+{
+	ngtcp2_pkt_info info;
+	ngtcp2_ssize rv;
+
+	*taken = -1;
+	rv = ngtcp2_conn_writev_stream(w->c->quic, &ps->path, &info, w->out->data + w->out->len,
+				       w->payload, taken, flags, id, vec, n, w->now);
+	if (rv == NGTCP2_ERR_WRITE_MORE)
+		return 2;
+	if (rv < 0)
+		return (int)rv;
+	if (rv == 0)
+		return 0;
+	packet_done(w, (size_t)rv, &ps->path);
+	return 1;
+}
+
+static int offer_control(struct writer *w, ngtcp2_path_storage *ps)
+{
+	struct connection *c = w->c;
+	ngtcp2_ssize taken;
+	ngtcp2_vec vec;
+	size_t len;
+	int rv;
+
+	/* The library does not write to this memory. */
+	vec.base = (uint8_t *)(uintptr_t)chain_at(&c->control, c->control_sent, &len);
+	vec.len = len;
+	rv = offer(w, c->control_id, &vec, 1, NGTCP2_WRITE_STREAM_FLAG_MORE, ps, &taken);
+	if (taken > 0)
+		c->control_sent += (uint64_t)taken;
+	return rv;
+}
+
+static int offer_segment(struct writer *w, struct stream *s, ngtcp2_path_storage *ps)
+{
+	struct segment_output o;
+	ngtcp2_ssize taken;
+	uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_MORE;
+	int rv;
+
+	segment_output(s, &o);
+	if (o.fin)
+		flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
+	rv = offer(w, s->segment, o.vec, o.n, flags, ps, &taken);
+	if (taken >= 0)
+		segment_sent(s, &o, (size_t)taken);
+	return rv;
+}
+
+/* Write packets until the batch is full or there is nothing more.  Small pieces of several
+ * streams share a packet (NGTCP2_WRITE_STREAM_FLAG_MORE). */
+static int write_packets(struct writer *w)
+{
+	struct connection *c = w->c;
+	bool blocked = false; /* QUIC's flow control: wait for the peer */
+	struct stream *s;
+	ngtcp2_path_storage ps;
+	ngtcp2_ssize taken;
+	int rv;
+
+	while (!w->full) {
+		if (c->state == CONN_USED)
+			segment_prepare(c->peer);
+		ngtcp2_path_storage_zero(&ps);
+		do {
+			if (c->control_id >= 0 && c->control_sent < c->control.end && !blocked)
+				rv = offer_control(w, &ps);
+			else if (c->state == CONN_USED && !blocked && (s = segment_next(c->peer)))
+				rv = offer_segment(w, s, &ps);
+			else
+				rv = offer(w, -1, NULL, 0, 0, &ps, &taken);
+			if (rv == NGTCP2_ERR_STREAM_DATA_BLOCKED ||
+			    rv == NGTCP2_ERR_STREAM_SHUT_WR || rv == NGTCP2_ERR_STREAM_NOT_FOUND) {
+				blocked = true;
+				rv = 2;
+			}
+		} while (rv == 2);
+		if (rv <= 0)
+			return rv;
+	}
+	return 0;
+}
+
+static bool write_batch(struct connection *c, struct batch *out, gw_time now)
+{
+	struct writer w = { .c = c, .out = out, .payload = c->mtu.payload, .now = now };
+	struct quic_stat stat;
+	int rv;
+
+	w.limit = ngtcp2_conn_get_send_quantum(c->quic) / w.payload;
+	w.limit = w.limit < 1 ? 1 : w.limit > 64 ? 64 : w.limit;
+	c->now = now;
+	rv = write_packets(&w);
+	ngtcp2_conn_update_pkt_tx_time(c->quic, now);
+	if (rv < 0) {
+		c->liberr = rv;
+		connection_kill(c, CLOSE_NONE, GW_E_PROTOCOL, now);
+		return out->len > 0;
+	}
+	quic_stat_get(c->quic, &stat);
+	note_outstanding(c, &stat, now);
+	connection_schedule(c, now);
+	if (w.full && c->state != CONN_CLOSED)
+		connection_touch(c);
+	return out->len > 0;
+}
+
+static bool write_close(struct connection *c, struct batch *out, gw_time now)
+{
+	ngtcp2_path_storage ps;
+	ngtcp2_ssize len = 0;
+
+	ngtcp2_path_storage_zero(&ps);
+	if (c->liberr)
+		len = quic_write_error(c->quic, &ps.path, out->data, PAYLOAD_MIN, c->liberr,
+				       ngtcp2_conn_get_tls_alert(c->quic), now);
+	else if (c->close_code != CLOSE_NONE)
+		len = quic_write_close(c->quic, &ps.path, out->data, PAYLOAD_MIN, c->close_code,
+				       now);
+	if (len <= 0)
+		return false;
+	path_of(c, &ps.path, &out->path);
+	out->len = out->segment = (size_t)len;
+	return true;
+}
+
+bool connection_write(struct connection *c, struct batch *out, gw_time now)
+{
+	switch (c->state) {
+	case CONN_RETIRED:
+		return false;
+	case CONN_CLOSED:
+		return write_close(c, out, now);
+	case CONN_USED:
+		if (mtu_write(c, out, now))
+			return true;
+		break;
+	case CONN_HANDSHAKE:
+	case CONN_UP:
+		break;
+	}
+	return write_batch(c, out, now);
+}
+
+/* --- time --- */
+
+/* When silence on a used connection calls for something, and what peer_check() then sees. */
+static gw_time liveness_due(const struct connection *c)
+{
+	gw_time due = GW_NEVER;
+
+	if (c->outstanding_since != GW_NEVER)
+		due = time_max(c->heard_at, c->outstanding_since) +
+		      (c->suspect ? SILENT_DROP : connection_silence_limit(c));
+	if (c->stream_heard_at != GW_NEVER)
+		due = time_min(due, c->stream_heard_at + QUIET_AFTER);
+	due = time_min(due, peer_idle_due(c));
+	return time_min(due, mtu_due(c));
+}
+
+void connection_schedule(struct connection *c, gw_time now)
+{
+	gw_time at = GW_NEVER;
+
+	switch (c->state) {
+	case CONN_HANDSHAKE:
+		at = time_min(c->created_at + HANDSHAKE_TIMEOUT, ngtcp2_conn_get_expiry(c->quic));
+		break;
+	case CONN_UP:
+		at = time_min(c->state_since + UP_TIMEOUT, ngtcp2_conn_get_expiry(c->quic));
+		break;
+	case CONN_USED:
+		at = time_min(liveness_due(c), ngtcp2_conn_get_expiry(c->quic));
+		break;
+	case CONN_RETIRED:
+		at = c->state_since + RETIRE_LINGER;
+		break;
+	case CONN_CLOSED:
+		return;
+	}
+	if (heap_set(&c->node->conn_timers, &c->timer, at) < 0)
+		connection_kill(c, CLOSE_LIMIT, GW_E_NOMEM, now);
+}
+
+static void expire_quic(struct connection *c, gw_time now)
+{
+	int rv;
+
+	if (ngtcp2_conn_get_expiry(c->quic) > now)
+		return;
+	c->now = now;
+	rv = ngtcp2_conn_handle_expiry(c->quic, now);
+	if (rv != 0)
+		connection_kill(c, CLOSE_NONE, GW_E_UNREACHABLE, now);
+	else
+		connection_touch(c);
+}
+
+void connection_expire(struct connection *c, gw_time now)
+{
+	switch (c->state) {
+	case CONN_HANDSHAKE:
+		if (now >= c->created_at + HANDSHAKE_TIMEOUT)
+			connection_kill(c, CLOSE_NONE, GW_E_UNREACHABLE, now);
+		else
+			expire_quic(c, now);
+		break;
+	case CONN_UP:
+		if (now >= c->state_since + UP_TIMEOUT)
+			connection_kill(c, CLOSE_MOVED, GW_E_UNREACHABLE, now);
+		else
+			expire_quic(c, now);
+		break;
+	case CONN_USED:
+		peer_check(c, now);
+		mtu_expire(c, now);
+		if (c->state == CONN_USED)
+			expire_quic(c, now);
+		break;
+	case CONN_RETIRED:
+		if (now >= c->state_since + RETIRE_LINGER)
+			connection_kill(c, CLOSE_MOVED, GW_E_CLOSED, now);
+		break;
+	case CONN_CLOSED:
+		break;
+	}
+	connection_schedule(c, now);
+}

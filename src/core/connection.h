@@ -1,0 +1,39 @@
+/* core/connection.h - one QUIC connection over one path: disposable.
+ * Spec: docs/protocol.md, section 4.
+ *
+ * Nothing here frees a connection: connection_kill() marks it, and node_transmit() buries it
+ * when no library call is on the stack. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GODWIT_CORE_CONNECTION_H
+#define GODWIT_CORE_CONNECTION_H
+
+#include "core/types.h"
+
+/* Dial `peer` over `path`; the generation is set by the caller.  NULL: out of memory. */
+struct connection *connection_dial(struct peer *p, const struct path *path, gw_time now);
+/* The first datagram of an unknown connection.  NULL: not an acceptable Initial. */
+struct connection *connection_accept(struct node *n, const struct path *path,
+				     const uint8_t *data, size_t len, gw_time now);
+void connection_free(struct connection *c);
+
+void connection_read(struct connection *c, const struct path *path, const uint8_t *data,
+		     size_t len, gw_time now);
+/* Fill a batch.  False: nothing to send now. */
+bool connection_write(struct connection *c, struct batch *out, gw_time now);
+void connection_expire(struct connection *c, gw_time now);
+
+void connection_set_state(struct connection *c, enum conn_state state, gw_time now);
+/* End it; `code` CLOSE_NONE sends nothing.  `error` is for whoever waits for it. */
+void connection_kill(struct connection *c, enum close_code code, int error, gw_time now);
+
+/* It has something to write: visit it in node_transmit(). */
+void connection_touch(struct connection *c);
+/* Queue a control frame. */
+void connection_send(struct connection *c, const struct frame *f);
+/* Compute when it is due next. */
+void connection_schedule(struct connection *c, gw_time now);
+void connection_hello(struct connection *c);
+gw_time connection_rtt(const struct connection *c);
+gw_time connection_silence_limit(const struct connection *c);
+
+#endif

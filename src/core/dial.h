@@ -1,0 +1,23 @@
+/* core/dial.h - when and where to dial a peer.
+ * Spec: docs/protocol.md, section 6. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GODWIT_CORE_DIAL_H
+#define GODWIT_CORE_DIAL_H
+
+#include "core/types.h"
+
+/* Remember an endpoint, the latest first. */
+void dial_add_endpoint(struct peer *p, const struct addr *endpoint);
+/* Begin to dial, or go on. */
+void dial_start(struct peer *p, gw_time now);
+/* Something changed: begin anew, at once. */
+void dial_now(struct peer *p, gw_time now);
+/* A connection is in use: no more attempts, and end those in progress. */
+void dial_stop(struct peer *p, const struct connection *winner, gw_time now);
+bool dial_active(const struct peer *p);
+
+/* The peer's timer: next attempt, park timeouts. */
+void dial_schedule(struct peer *p, gw_time now);
+void dial_expire(struct peer *p, gw_time now);
+
+#endif

@@ -1,0 +1,654 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/connection.h"
+#include "core/dial.h"
+#include "core/mtu.h"
+#include "core/peer.h"
+#include "core/policy.h"
+#include "core/quic.h"
+#include "core/segment.h"
+#include "core/stream.h"
+#include "core/tls.h"
+
+/* --- life --- */
+
+void node_config_init(struct node_config *config)
+{
+	memset(config, 0, sizeof(*config));
+	config->park_timeout = 24 * 3600 * GW_SEC;
+	config->idle_timeout = 300 * GW_SEC;
+	config->memory_limit = 256 * 1024 * 1024;
+	config->max_payload = 8972;
+}
+
+struct node *node_new(const struct node_config *config, gw_time now)
+{
+	struct node *n = calloc(1, sizeof(*n));
+
+	(void)now;
+	if (!n)
+		return NULL;
+	n->config = *config;
+	n->identity = *config->identity;
+	n->config.identity = &n->identity;
+	n->rng = config->rng;
+	do
+		n->incarnation = rng_u64(n->rng);
+	while (n->incarnation == 0);
+	list_init(&n->connections);
+	list_init(&n->peers);
+	list_init(&n->dirty);
+	list_init(&n->stream_events);
+	list_init(&n->peer_events);
+	map_init(&n->by_cid, rng_u64(n->rng));
+	map_init(&n->by_token, rng_u64(n->rng));
+	map_init(&n->by_key, rng_u64(n->rng));
+	if (policy_init(&n->policy) < 0 || tls_init(n) < 0) {
+		policy_clear(&n->policy);
+		identity_wipe(&n->identity);
+		free(n);
+		return NULL;
+	}
+	return n;
+}
+
+void node_free(struct node *n)
+{
+	while (list_first(&n->peers))
+		peer_free(container_of(list_first(&n->peers), struct peer, all_link));
+	while (list_first(&n->connections))
+		connection_free(container_of(list_first(&n->connections), struct connection,
+					     all_link));
+	map_clear(&n->by_cid);
+	map_clear(&n->by_token);
+	map_clear(&n->by_key);
+	heap_clear(&n->conn_timers);
+	heap_clear(&n->peer_timers);
+	policy_clear(&n->policy);
+	tls_clear(n);
+	identity_wipe(&n->identity);
+	free(n);
+}
+
+void node_close(struct node *n, gw_time now)
+{
+	n->closing = true;
+	list_each(&n->connections, i, tmp) {
+		struct connection *c = container_of(i, struct connection, all_link);
+
+		connection_kill(c, c->hello_received ? CLOSE_EXIT : CLOSE_NONE, GW_E_CLOSED, now);
+	}
+}
+
+/* --- datagrams in --- */
+
+static struct connection *by_token(const struct node *n, const uint8_t token[WIRE_TOKEN_SIZE])
+{
+	uint64_t key;
+
+	memcpy(&key, token, sizeof(key));
+	return map_get(&n->by_token, key);
+}
+
+static void receive_probe(struct node *n, const struct path *path, const uint8_t *data, size_t len,
+			  enum datagram_kind kind, gw_time now)
+{
+	struct wire_probe probe;
+	struct connection *c;
+
+	if (wire_probe_decode(&probe, data, len) <= 0) {
+		n->stats.drop_malformed++;
+		return;
+	}
+	c = by_token(n, probe.token);
+	if (!c)
+		n->stats.drop_no_connection++;
+	else if (kind == DATAGRAM_PROBE)
+		mtu_probe_received(c, path, &probe);
+	else
+		mtu_reply_received(c, &probe, now);
+}
+
+/* Is there anybody whom we would let in? */
+static bool expects_somebody(const struct node *n)
+{
+	return !n->closing && (policy_is_open(&n->policy) || n->n_peers > 0);
+}
+
+static void receive_stranger(struct node *n, const struct path *path, const uint8_t *data,
+			     size_t len, gw_time now)
+{
+	struct connection *c;
+
+	if (!(data[0] & 0x80) || !expects_somebody(n)) {
+		n->stats.drop_no_connection++;
+		return;
+	}
+	if (n->n_half_open >= HALF_OPEN_MAX) {
+		n->stats.drop_limit++;
+		return;
+	}
+	c = connection_accept(n, path, data, len, now);
+	if (!c) {
+		n->stats.drop_malformed++;
+		return;
+	}
+	connection_read(c, path, data, len, now);
+}
+
+static void receive_quic(struct node *n, const struct path *path, const uint8_t *data, size_t len,
+			 gw_time now)
+{
+	ngtcp2_version_cid id;
+	struct connection *c;
+	uint64_t key;
+
+	if (ngtcp2_pkt_decode_version_cid(&id, data, len, CID_SIZE) != 0 ||
+	    id.dcidlen < CID_SIZE) {
+		n->stats.drop_malformed++;
+		return;
+	}
+	memcpy(&key, id.dcid, sizeof(key));
+	c = map_get(&n->by_cid, key);
+	if (c)
+		connection_read(c, path, data, len, now);
+	else
+		receive_stranger(n, path, data, len, now);
+}
+
+void node_receive(struct node *n, const struct path *path, const uint8_t *data, size_t len,
+		  gw_time now)
+{
+	enum datagram_kind kind = wire_classify(data, len);
+
+	n->stats.datagrams_in++;
+	n->stats.bytes_in += len;
+	switch (kind) {
+	case DATAGRAM_QUIC:
+		receive_quic(n, path, data, len, now);
+		break;
+	case DATAGRAM_PROBE:
+	case DATAGRAM_PROBE_REPLY:
+		receive_probe(n, path, data, len, kind, now);
+		break;
+	case DATAGRAM_UNKNOWN:
+		n->stats.drop_unknown++;
+		break;
+	}
+}
+
+/* --- datagrams out --- */
+
+static void bury(struct connection *c, gw_time now)
+{
+	struct peer *p = c->peer;
+
+	peer_connection_lost(c, now);
+	connection_free(c);
+	if (p && peer_disposable(p))
+		peer_free(p);
+}
+
+static bool transmit_held(struct node *n, struct batch *out)
+{
+	if (n->held_len == 0)
+		return false;
+	memcpy(out->data, n->held, n->held_len);
+	out->len = out->segment = n->held_len;
+	out->path = n->held_path;
+	n->held_len = 0;
+	return true;
+}
+
+static bool transmit_dirty(struct node *n, struct batch *out, gw_time now)
+{
+	struct list_item *first;
+
+	while ((first = list_first(&n->dirty))) {
+		struct connection *c = container_of(first, struct connection, dirty_link);
+		bool wrote;
+
+		list_remove(first);
+		wrote = connection_write(c, out, now);
+		if (c->state == CONN_CLOSED && !list_in(&c->dirty_link))
+			bury(c, now);
+		if (wrote)
+			return true;
+	}
+	return false;
+}
+
+bool node_transmit(struct node *n, struct batch *out, gw_time now)
+{
+	assert(out->capacity >= 65536);
+	out->len = out->segment = 0;
+	out->probe = false;
+	if (!transmit_held(n, out) && !transmit_dirty(n, out, now))
+		return false;
+	n->stats.datagrams_out += (out->len + out->segment - 1) / out->segment;
+	n->stats.bytes_out += out->len;
+	return true;
+}
+
+void node_send_failed(struct node *n, const struct path *path, enum send_failure why, gw_time now)
+{
+	list_each(&n->connections, i, tmp) {
+		struct connection *c = container_of(i, struct connection, all_link);
+
+		if (!path_equal(&c->path, path))
+			continue;
+		if (why == SEND_TOO_BIG) {
+			mtu_fall_back(c, now);
+			connection_touch(c);
+			continue;
+		}
+		/* The source address or its interface is gone: let the kernel choose. */
+		c->path.local = (struct addr){ 0 };
+		c->path.ifindex = 0;
+		if (c->state == CONN_USED && !c->suspect &&
+		    (c->peer->n_live > 0 || c->peer->wanted)) {
+			c->suspect = true;
+			dial_now(c->peer, now);
+		}
+	}
+}
+
+/* --- time --- */
+
+gw_time node_expiry(const struct node *n)
+{
+	const struct timer *conn = heap_top(&n->conn_timers), *peer = heap_top(&n->peer_timers);
+
+	return time_min(conn ? conn->at : GW_NEVER, peer ? peer->at : GW_NEVER);
+}
+
+void node_expire(struct node *n, gw_time now)
+{
+	struct timer *t;
+
+	while ((t = heap_top(&n->conn_timers)) && t->at <= now) {
+		struct connection *c = container_of(t, struct connection, timer);
+
+		connection_expire(c, now);
+		/* What is due until it has been written to waits for node_transmit(). */
+		if (t->index && t->at <= now)
+			(void)heap_set(&n->conn_timers, t, now + 1);
+	}
+	while ((t = heap_top(&n->peer_timers)) && t->at <= now) {
+		struct peer *p = container_of(t, struct peer, timer);
+
+		dial_expire(p, now);
+		if (t->index && t->at <= now)
+			(void)heap_set(&n->peer_timers, t, now + 1);
+	}
+}
+
+/* --- the host's network --- */
+
+static bool have_local(const struct node *n, const struct addr *a)
+{
+	if (a->family == ADDR_NONE || addr_is_unspecified(a))
+		return true;
+	for (size_t i = 0; i < n->n_locals; i++)
+		if (addr_same_host(&n->locals[i].addr, a))
+			return true;
+	return false;
+}
+
+static void ping_now(struct connection *c, gw_time now)
+{
+	struct frame f = { .type = FRAME_PING };
+
+	c->pinged_at = now;
+	connection_send(c, &f);
+}
+
+static void recheck(struct peer *p, gw_time now)
+{
+	struct connection *c = p->used;
+
+	if (p->n_live == 0 && !p->wanted)
+		return;
+	if (!c || c->state != CONN_USED) {
+		dial_now(p, now);
+	} else if (!have_local(p->node, &c->local_seen) || !have_local(p->node, &c->path.local)) {
+		p->must_move = true;
+		dial_now(p, now);
+	} else if (c->suspect) {
+		dial_now(p, now);
+	} else {
+		ping_now(c, now);
+	}
+}
+
+void node_network_changed(struct node *n, const struct local_addr *locals, size_t count,
+			  gw_time now)
+{
+	n->n_locals = count < LOCALS_MAX ? count : LOCALS_MAX;
+	memcpy(n->locals, locals, n->n_locals * sizeof(*locals));
+	list_each(&n->peers, i, tmp)
+		recheck(container_of(i, struct peer, all_link), now);
+}
+
+void node_clock_jumped(struct node *n, gw_time now)
+{
+	list_each(&n->peers, i, tmp) {
+		struct peer *p = container_of(i, struct peer, all_link);
+
+		if (p->used)
+			p->used->suspect = true;
+		if (p->n_live > 0 || p->wanted)
+			dial_now(p, now);
+	}
+}
+
+/* --- who may do what --- */
+
+int node_listen(struct node *n, const char *service, gw_time park_timeout)
+{
+	return policy_listen(&n->policy, service, park_timeout);
+}
+
+void node_unlisten(struct node *n, const char *service)
+{
+	policy_unlisten(&n->policy, service);
+}
+
+int node_allow(struct node *n, const char *service, const uint8_t *key)
+{
+	return policy_allow(&n->policy, service, key);
+}
+
+void node_disallow(struct node *n, const char *service, const uint8_t *key)
+{
+	policy_disallow(&n->policy, service, key);
+}
+
+bool node_welcomes(const struct node *n, const uint8_t key[KEY_SIZE])
+{
+	return policy_welcomes(&n->policy, key);
+}
+
+/* --- peers --- */
+
+static int find_peer(struct node *n, const uint8_t key[KEY_SIZE], struct peer **out, gw_time now)
+{
+	struct peer *p;
+
+	if (memcmp(key, n->identity.key, KEY_SIZE) == 0)
+		return GW_E_SELF;
+	if (n->closing)
+		return GW_E_CLOSED;
+	p = peer_get(n, key, now);
+	if (!p)
+		return GW_E_LIMIT;
+	*out = p;
+	return 0;
+}
+
+int node_add_endpoint(struct node *n, const uint8_t key[KEY_SIZE], const struct addr *endpoint,
+		      gw_time now)
+{
+	struct peer *p;
+	int rv;
+
+	if (!addr_is_usable(endpoint))
+		return GW_E_INVALID;
+	rv = find_peer(n, key, &p, now);
+	if (rv < 0)
+		return rv;
+	p->pinned = true;
+	dial_add_endpoint(p, endpoint);
+	if (dial_active(p) && !p->used)
+		dial_now(p, now);
+	return 0;
+}
+
+int node_dial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now)
+{
+	struct peer *p;
+	int rv = find_peer(n, key, &p, now);
+
+	if (rv < 0)
+		return rv;
+	if (p->used) {
+		peer_raise(p, 0);
+		return 0;
+	}
+	p->wanted = true;
+	dial_start(p, now);
+	return 0;
+}
+
+int node_ping(struct node *n, const uint8_t key[KEY_SIZE], uint64_t *id, gw_time now)
+{
+	struct peer *p;
+	int rv = find_peer(n, key, &p, now);
+
+	return rv < 0 ? rv : peer_ping(p, id, now);
+}
+
+struct peer *node_peer_next(const struct node *n, const struct peer *after)
+{
+	struct list_item *i = after ? list_next(&n->peers, &after->all_link) :
+				      list_first(&n->peers);
+
+	return i ? container_of(i, struct peer, all_link) : NULL;
+}
+
+static enum peer_state peer_state(const struct peer *p)
+{
+	if (p->used && p->used->state == CONN_USED)
+		return PEER_CONNECTED;
+	if (p->error)
+		return PEER_FAILED;
+	return dial_active(p) ? PEER_DIALING : PEER_PARKED;
+}
+
+void peer_describe(const struct peer *p, struct peer_info *out)
+{
+	memset(out, 0, sizeof(*out));
+	memcpy(out->key, p->key, KEY_SIZE);
+	out->state = peer_state(p);
+	out->error = p->error;
+	out->retry_at = p->dial_at;
+	out->streams = p->n_live;
+	out->moves = p->moves;
+	out->tx_bytes = p->tx_bytes;
+	out->rx_bytes = p->rx_bytes;
+	if (out->state == PEER_CONNECTED) {
+		out->path = p->used->path;
+		out->rtt = connection_rtt(p->used);
+		out->heard_at = p->used->heard_at;
+		out->used_since = p->used->state_since;
+		out->mtu = p->used->mtu.payload;
+	}
+}
+
+void node_debug_move(struct node *n, gw_time now)
+{
+	list_each(&n->peers, i, tmp) {
+		struct peer *p = container_of(i, struct peer, all_link);
+
+		p->must_move = true;
+		dial_now(p, now);
+	}
+}
+
+void node_debug_break(struct node *n, gw_time now)
+{
+	list_each(&n->connections, i, tmp)
+		connection_kill(container_of(i, struct connection, all_link), CLOSE_NONE,
+				GW_E_CLOSED, now);
+}
+
+/* --- streams --- */
+
+int node_stream_open(struct node *n, const uint8_t key[KEY_SIZE], const char *service,
+		     struct stream **out, gw_time now)
+{
+	struct stream *s;
+	struct peer *p;
+	int rv;
+
+	if (!service_name_valid(service))
+		return GW_E_INVALID;
+	rv = find_peer(n, key, &p, now);
+	if (rv < 0)
+		return rv;
+	if (p->n_live >= PEER_STREAMS_MAX || n->committed + INITIAL_WINDOW > n->config.memory_limit)
+		return GW_E_LIMIT;
+	s = stream_new(p, p->next_id, service, false, now);
+	if (!s)
+		return GW_E_NOMEM;
+	p->next_id += 2;
+	segment_wake(s);
+	if (!p->used)
+		dial_start(p, now);
+	*out = s;
+	return 0;
+}
+
+struct stream *peer_stream_next(const struct peer *p, const struct stream *after)
+{
+	struct list_item *i = after ? list_next(&p->streams, &after->peer_link) :
+				      list_first(&p->streams);
+
+	while (i && container_of(i, struct stream, peer_link)->state == STREAM_RETIRED)
+		i = list_next(&p->streams, i);
+	return i ? container_of(i, struct stream, peer_link) : NULL;
+}
+
+/* --- events --- */
+
+static bool next_stream_event(struct node *n, struct event *out)
+{
+	struct list_item *i = list_first(&n->stream_events);
+	struct stream *s;
+
+	if (!i)
+		return false;
+	s = container_of(i, struct stream, event_link);
+	list_remove(i);
+	out->type = EVENT_STREAM;
+	out->stream = s;
+	out->flags = s->events;
+	s->events = 0;
+	return true;
+}
+
+static bool next_peer_event(struct node *n, struct event *out)
+{
+	struct list_item *i = list_first(&n->peer_events);
+	struct peer *p;
+
+	if (!i)
+		return false;
+	p = container_of(i, struct peer, event_link);
+	list_remove(i);
+	p->event_pending = false;
+	out->type = EVENT_PEER;
+	memcpy(out->key, p->key, KEY_SIZE);
+	out->state = peer_state(p);
+	out->error = p->error;
+	if (out->state == PEER_CONNECTED)
+		out->path = p->used->path;
+	if (peer_disposable(p))
+		peer_free(p);
+	return true;
+}
+
+bool node_next_event(struct node *n, struct event *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (next_stream_event(n, out) || next_peer_event(n, out))
+		return true;
+	if (n->pong_count > 0) {
+		const struct pong *pong = &n->pongs[n->pong_head];
+
+		out->type = EVENT_PONG;
+		memcpy(out->key, pong->key, KEY_SIZE);
+		out->ping_id = pong->id;
+		out->rtt = pong->rtt;
+		out->path = pong->path;
+		n->pong_head = (n->pong_head + 1) % PONGS_MAX;
+		n->pong_count--;
+		return true;
+	}
+	if (n->in_use) {
+		n->in_use = false;
+		out->type = EVENT_IDENTITY_IN_USE;
+		return true;
+	}
+	return false;
+}
+
+/* --- for tests and status --- */
+
+void node_stats_get(const struct node *n, struct node_stats *out)
+{
+	*out = n->stats;
+	out->connections = n->n_connections;
+	out->peers = n->n_peers;
+	out->streams = n->n_streams;
+	out->memory = 0;
+	list_each(&n->peers, i, tmp) {
+		const struct peer *p = container_of(i, struct peer, all_link);
+
+		list_each(&p->streams, j, tmp2) {
+			const struct stream *s = container_of(j, struct stream, peer_link);
+
+			out->memory += s->tx.memory + s->rx.memory;
+		}
+	}
+}
+
+uint64_t node_incarnation(const struct node *n)
+{
+	return n->incarnation;
+}
+
+static size_t check_peer(const struct peer *p)
+{
+	size_t live = 0, committed = 0;
+
+	list_each(&p->streams, i, tmp) {
+		const struct stream *s = container_of(i, struct stream, peer_link);
+
+		assert(s->tx.start <= s->tx_next && s->tx_next <= s->tx.end);
+		assert(s->rx.end <= s->rx_limit);
+		assert(s->segment < 0 || (p->used && s->sent));
+		assert((map_get(&p->by_id, s->id) == s) == (s->state != STREAM_RETIRED));
+		assert(!list_in(&s->ready_link) || s->state == STREAM_LIVE);
+		/* Nothing that could be sent is forgotten. */
+		assert(!segment_has_output(s) || list_in(&s->ready_link));
+		live += s->state != STREAM_RETIRED;
+		committed += s->committed;
+	}
+	assert(live == p->n_live);
+	assert(!p->used || p->used->peer == p);
+	assert(p->used || p->n_live == 0 || dial_active(p));
+	return committed;
+}
+
+void node_check(const struct node *n)
+{
+	size_t committed = 0, connections = 0, half_open = 0;
+
+	list_each(&n->peers, i, tmp)
+		committed += check_peer(container_of(i, struct peer, all_link));
+	list_each(&n->connections, i, tmp) {
+		const struct connection *c = container_of(i, struct connection, all_link);
+
+		connections++;
+		half_open += c->state == CONN_HANDSHAKE && !c->dialler;
+		assert(c->state != CONN_USED || c->peer->used == c);
+		assert(c->state == CONN_CLOSED ? list_in(&c->dirty_link) : c->timer.index != 0);
+	}
+	assert(committed == n->committed);
+	assert(connections == n->n_connections);
+	assert(half_open == n->n_half_open);
+}

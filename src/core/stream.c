@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/stream.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/connection.h"
+#include "core/peer.h"
+#include "core/quic.h"
+#include "core/segment.h"
+
+/* --- memory --- */
+
+/* Receive windows are promises: the node counts them all. */
+static void recount(struct stream *s)
+{
+	size_t now_committed = 0;
+
+	if (s->state == STREAM_LIVE)
+		now_committed = (size_t)((s->rx_final != UINT64_MAX ? s->rx_final : s->rx_limit) -
+					 s->rx.start);
+	else if (s->rx.memory > 0)
+		now_committed = chain_len(&s->rx);
+	s->node->committed += now_committed - s->committed;
+	s->committed = now_committed;
+}
+
+struct stream *stream_new(struct peer *p, uint64_t id, const char *service, bool incoming,
+			  gw_time now)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+
+	if (!s || map_put(&p->by_id, id, s) < 0) {
+		free(s);
+		return NULL;
+	}
+	s->node = p->node;
+	s->peer = p;
+	s->id = id;
+	s->incoming = incoming;
+	s->created_at = now;
+	s->park_timeout = p->node->config.park_timeout;
+	s->segment = -1;
+	s->tx_limit = s->rx_limit = INITIAL_WINDOW;
+	s->rx_window = ANSWER_WINDOW;
+	s->rx_final = UINT64_MAX;
+	memcpy(s->service, service, strlen(service) + 1);
+	list_append(&p->streams, &s->peer_link);
+	p->n_live++;
+	p->node->n_streams++;
+	recount(s);
+	return s;
+}
+
+void stream_bury(struct stream *s)
+{
+	/* ngtcp2 may hold pointers into the send buffer until the segment has ended. */
+	if (s->state != STREAM_RETIRED || !s->released || s->segment >= 0)
+		return;
+	list_remove(&s->peer_link);
+	list_remove(&s->ready_link);
+	list_remove(&s->event_link);
+	chain_clear(&s->tx);
+	chain_clear(&s->rx);
+	recount(s);
+	free(s->segment_header);
+	s->node->n_streams--;
+	free(s);
+}
+
+void stream_raise(struct stream *s, unsigned events)
+{
+	if (s->released)
+		return;
+	s->events |= events;
+	if (!list_in(&s->event_link))
+		list_append(&s->node->stream_events, &s->event_link);
+}
+
+/* Nothing more is said about it: the id becomes a retired one. */
+static void retire(struct stream *s)
+{
+	assert(s->state != STREAM_RETIRED);
+	s->state = STREAM_RETIRED;
+	map_remove(&s->peer->by_id, s->id);
+	s->peer->n_live--;
+	list_remove(&s->ready_link);
+	recount(s);
+	peer_streams_changed(s->peer);
+}
+
+/* Stop sending on the present segment. */
+static void cut_segment(struct stream *s)
+{
+	list_remove(&s->ready_link);
+	if (s->segment < 0 || !s->peer->used)
+		return;
+	quic_end_sending(s->peer->used->quic, s->segment);
+	connection_touch(s->peer->used);
+}
+
+static void drop_received(struct stream *s)
+{
+	chain_clear(&s->rx);
+	recount(s);
+}
+
+void stream_fail(struct stream *s, int error)
+{
+	if (s->state == STREAM_RETIRED)
+		return;
+	cut_segment(s);
+	retire(s);
+	if (s->error == 0)
+		s->error = error;
+	drop_received(s);
+	stream_raise(s, STREAM_FAILED);
+	stream_bury(s);
+}
+
+static bool received_all(const struct stream *s)
+{
+	return s->rx_final != UINT64_MAX && s->rx.end == s->rx_final;
+}
+
+static void check_complete(struct stream *s)
+{
+	if (s->state == STREAM_LIVE && s->tx_delivered && received_all(s)) {
+		retire(s);
+		stream_bury(s);
+	}
+}
+
+/* --- flow control --- */
+
+static void send_window(struct stream *s)
+{
+	struct frame f = { .type = FRAME_WINDOW };
+
+	f.window.id = s->id;
+	f.window.received = s->rx.end;
+	f.window.limit = s->rx_limit;
+	peer_send(s->peer, &f);
+}
+
+/* The largest window that this stream may have, given the others. */
+static uint64_t fair_window(const struct stream *s)
+{
+	const struct node *n = s->node;
+	size_t others = n->committed - s->committed;
+	size_t free_memory =
+		n->config.memory_limit > others ? n->config.memory_limit - others : 0;
+	size_t share = n->config.memory_limit / 4 / (n->n_streams + 1);
+
+	if (share > free_memory)
+		share = free_memory;
+	if (share < INITIAL_WINDOW)
+		share = INITIAL_WINDOW;
+	return share < MAX_WINDOW ? share : MAX_WINDOW;
+}
+
+/* Grant more when half of the window has been consumed; a reader that keeps up gets a larger
+ * window. */
+static void grant(struct stream *s, gw_time now)
+{
+	uint64_t window = s->rx_window, fair = fair_window(s), limit;
+	gw_time rtt;
+
+	if (s->state != STREAM_LIVE || s->rx_final != UINT64_MAX)
+		return;
+	if (window > fair)
+		window = fair;
+	limit = s->rx.start + window;
+	if (limit < s->rx_limit + window / 2)
+		return;
+	rtt = s->peer->used ? connection_rtt(s->peer->used) : 0;
+	if (s->rx_granted_at && now - s->rx_granted_at < time_max(4 * rtt, GW_MSEC) &&
+	    2 * window <= fair) {
+		window *= 2;
+		limit = s->rx.start + window;
+	}
+	s->rx_window = window;
+	s->rx_limit = limit;
+	s->rx_granted_at = now;
+	recount(s);
+	send_window(s);
+}
+
+void stream_answered(struct stream *s, gw_time now)
+{
+	if (s->answered)
+		return;
+	s->answered = true;
+	stream_raise(s, STREAM_ANSWERED);
+	grant(s, now);
+}
+
+void stream_answer(struct stream *s, gw_time now)
+{
+	uint64_t before = s->rx_limit;
+
+	s->answered = s->sent = true;
+	stream_raise(s, STREAM_INCOMING);
+	grant(s, now);
+	if (s->rx_limit == before)
+		send_window(s);
+}
+
+void stream_repeat(struct stream *s)
+{
+	struct frame f = { .type = FRAME_RESET };
+
+	switch (s->state) {
+	case STREAM_LIVE:
+		if (s->answered && s->rx_final == UINT64_MAX)
+			send_window(s);
+		segment_wake(s);
+		break;
+	case STREAM_RESETTING:
+		f.reset.id = s->id;
+		f.reset.code = s->reset_code;
+		peer_send(s->peer, &f);
+		break;
+	case STREAM_RETIRED:
+		break;
+	}
+}
+
+/* --- what the peer says --- */
+
+static void maybe_writable(struct stream *s)
+{
+	if (!s->tx_blocked || chain_len(&s->tx) > s->peer->send_buffer / 2)
+		return;
+	s->tx_blocked = false;
+	stream_raise(s, STREAM_WRITABLE);
+}
+
+void stream_acknowledged(struct stream *s, uint64_t offset, gw_time now)
+{
+	(void)now;
+	assert(offset <= s->tx_next);
+	if (offset <= s->tx.start)
+		return;
+	s->peer->tx_bytes += offset - s->tx.start;
+	chain_release(&s->tx, offset);
+	if (s->state == STREAM_LIVE)
+		maybe_writable(s);
+}
+
+int stream_received(struct stream *s, uint64_t from, const uint8_t *data, size_t len, bool fin,
+		    gw_time now)
+{
+	uint64_t to = from + len;
+
+	(void)now;
+	assert(from <= s->rx.end);
+	if (to > s->rx_limit || (s->rx_final != UINT64_MAX && to > s->rx_final))
+		return GW_E_PROTOCOL;
+	if (to > s->rx.end) {
+		size_t skip = (size_t)(s->rx.end - from);
+
+		s->peer->rx_bytes += len - skip;
+		if (chain_append(&s->rx, data + skip, len - skip) < 0)
+			return GW_E_NOMEM;
+		stream_raise(s, STREAM_READABLE);
+	}
+	if (fin) {
+		struct frame f = { .type = FRAME_DONE };
+
+		if (to != s->rx.end || (s->rx_final != UINT64_MAX && s->rx_final != to))
+			return GW_E_PROTOCOL;
+		if (s->rx_final == UINT64_MAX)
+			stream_raise(s, STREAM_READABLE);
+		s->rx_final = to;
+		recount(s);
+		f.done.id = s->id;
+		peer_send(s->peer, &f);
+		check_complete(s);
+	}
+	return 0;
+}
+
+int stream_window(struct stream *s, uint64_t received, uint64_t limit, gw_time now)
+{
+	if (received > s->tx.end || limit < received)
+		return GW_E_PROTOCOL;
+	if (s->state != STREAM_LIVE)
+		return 0;
+	stream_answered(s, now);
+	/* Only before the segment here begins: later, ngtcp2 holds pointers to these bytes. */
+	if (s->segment < 0 && received > s->tx.start && !s->tx_fin_sent) {
+		if (s->tx_next < received)
+			s->tx_next = received;
+		stream_acknowledged(s, received, now);
+	}
+	if (limit > s->tx_limit)
+		s->tx_limit = limit;
+	segment_wake(s);
+	return 0;
+}
+
+int stream_done(struct stream *s)
+{
+	switch (s->state) {
+	case STREAM_LIVE:
+		if (!s->tx_finished)
+			return GW_E_PROTOCOL;
+		if (!s->tx_delivered) {
+			s->tx_delivered = true;
+			if (!s->tx_fin_sent)
+				cut_segment(s); /* it was being repeated */
+			stream_raise(s, STREAM_DELIVERED);
+		}
+		check_complete(s);
+		return 0;
+	case STREAM_RESETTING:
+		retire(s);
+		stream_bury(s);
+		return 0;
+	case STREAM_RETIRED:
+		return 0;
+	}
+	return 0;
+}
+
+static int code_error(uint64_t code)
+{
+	switch (code) {
+	case STREAM_CODE_DENIED:
+		return GW_E_DENIED;
+	case STREAM_CODE_NO_SERVICE:
+		return GW_E_NO_SERVICE;
+	case STREAM_CODE_TARGET:
+		return GW_E_TARGET;
+	case STREAM_CODE_LOST:
+		return GW_E_LOST;
+	case STREAM_CODE_LIMIT:
+		return GW_E_LIMIT;
+	case STREAM_CODE_PARKED_OUT:
+		return GW_E_PARKED_OUT;
+	default:
+		return GW_E_RESET;
+	}
+}
+
+void stream_reset_received(struct stream *s, uint64_t code)
+{
+	stream_fail(s, s->state == STREAM_LIVE ? code_error(code) : s->error);
+}
+
+/* --- the application's side (core/node.h) --- */
+
+void stream_set_park_timeout(struct stream *s, gw_time timeout)
+{
+	s->park_timeout = timeout;
+	peer_streams_changed(s->peer);
+}
+
+void stream_set_user(struct stream *s, void *user)
+{
+	s->user = user;
+}
+
+void *stream_user(const struct stream *s)
+{
+	return s->user;
+}
+
+static int writable_error(const struct stream *s)
+{
+	if (s->error)
+		return s->error;
+	return s->tx_finished || s->state != STREAM_LIVE ? GW_E_CLOSED : 0;
+}
+
+static size_t send_room(const struct stream *s)
+{
+	size_t queued = chain_len(&s->tx);
+
+	return queued < s->peer->send_buffer ? s->peer->send_buffer - queued : 0;
+}
+
+ssize_t stream_write(struct stream *s, const void *data, size_t len, gw_time now)
+{
+	size_t room = send_room(s);
+	int error = writable_error(s);
+
+	(void)now;
+	if (error)
+		return error;
+	if (len > room) {
+		len = room;
+		s->tx_blocked = true;
+	}
+	if (len == 0)
+		return 0;
+	if (chain_append(&s->tx, data, len) < 0)
+		return GW_E_NOMEM;
+	segment_wake(s);
+	return (ssize_t)len;
+}
+
+uint8_t *stream_write_space(struct stream *s, size_t *len)
+{
+	size_t room = send_room(s);
+	uint8_t *space;
+
+	*len = 0;
+	if (writable_error(s))
+		return NULL;
+	if (room == 0) {
+		s->tx_blocked = true;
+		return NULL;
+	}
+	space = chain_reserve(&s->tx, room, len);
+	if (space && *len > room)
+		*len = room;
+	return space;
+}
+
+void stream_write_commit(struct stream *s, size_t len, gw_time now)
+{
+	(void)now;
+	if (len == 0)
+		return;
+	chain_commit(&s->tx, len);
+	segment_wake(s);
+}
+
+void stream_finish(struct stream *s, gw_time now)
+{
+	(void)now;
+	if (s->tx_finished || s->state != STREAM_LIVE)
+		return;
+	s->tx_finished = true;
+	segment_wake(s);
+}
+
+void stream_reset(struct stream *s, enum stream_code code, gw_time now)
+{
+	(void)now;
+	if (s->state != STREAM_LIVE)
+		return;
+	if (s->error == 0)
+		s->error = GW_E_CLOSED;
+	cut_segment(s);
+	drop_received(s);
+	if (!s->sent) {
+		retire(s); /* the peer has never heard of it */
+		stream_bury(s);
+		return;
+	}
+	s->state = STREAM_RESETTING;
+	s->reset_code = code;
+	recount(s);
+	stream_repeat(s);
+}
+
+const uint8_t *stream_read(struct stream *s, size_t *len)
+{
+	return chain_at(&s->rx, s->rx.start, len);
+}
+
+void stream_consume(struct stream *s, size_t len, gw_time now)
+{
+	assert(len <= chain_len(&s->rx));
+	chain_release(&s->rx, s->rx.start + len);
+	recount(s);
+	grant(s, now);
+}
+
+bool stream_read_finished(const struct stream *s)
+{
+	return s->rx_final != UINT64_MAX && s->rx.start == s->rx_final;
+}
+
+int stream_error(const struct stream *s)
+{
+	return s->error;
+}
+
+bool stream_delivered(const struct stream *s)
+{
+	return s->tx_delivered;
+}
+
+void stream_release(struct stream *s, gw_time now)
+{
+	bool complete = s->tx_finished && received_all(s);
+
+	list_remove(&s->event_link);
+	s->events = 0;
+	s->user = NULL;
+	s->released = true;
+	if (s->state == STREAM_LIVE && !complete)
+		stream_reset(s, STREAM_CODE_CANCELLED, now);
+	else
+		stream_bury(s);
+}
+
+void stream_describe(const struct stream *s, struct stream_info *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->id = s->id;
+	memcpy(out->peer, s->peer->key, KEY_SIZE);
+	memcpy(out->service, s->service, sizeof(out->service));
+	out->incoming = s->incoming;
+	out->tx_bytes = s->tx.start;
+	out->rx_bytes = s->rx.end;
+	out->created_at = s->created_at;
+	if (s->state != STREAM_LIVE || s->tx_finished || s->rx_final != UINT64_MAX)
+		out->state = STREAM_CLOSING;
+	else if (!s->peer->used)
+		out->state = s->sent ? STREAM_PARKED : STREAM_OPENING;
+	else
+		out->state = s->answered ? STREAM_OPEN : STREAM_OPENING;
+}

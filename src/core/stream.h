@@ -1,0 +1,35 @@
+/* core/stream.h - streams: what belongs to two keys and outlives connections.
+ * Spec: docs/protocol.md, section 5.  The application's side is in core/node.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GODWIT_CORE_STREAM_H
+#define GODWIT_CORE_STREAM_H
+
+#include "core/types.h"
+
+/* NULL: out of memory.  `service` may be empty for incoming ones. */
+struct stream *stream_new(struct peer *p, uint64_t id, const char *service, bool incoming,
+			  gw_time now);
+/* Free it if nobody needs it any more. */
+void stream_bury(struct stream *s);
+
+void stream_raise(struct stream *s, unsigned events);
+/* It ends here, at once: the application gets `error`. */
+void stream_fail(struct stream *s, int error);
+/* The peer has shown that it knows the stream. */
+void stream_answered(struct stream *s, gw_time now);
+/* Incoming: tell the peer that we have it, and grant a window. */
+void stream_answer(struct stream *s, gw_time now);
+/* After a move: say again what the old connection may have lost. */
+void stream_repeat(struct stream *s);
+
+void stream_acknowledged(struct stream *s, uint64_t offset, gw_time now);
+/* Bytes [from, from + len) of the peer's direction.  Negative: protocol error. */
+int stream_received(struct stream *s, uint64_t from, const uint8_t *data, size_t len, bool fin,
+		    gw_time now);
+
+/* Frames.  Negative: protocol error. */
+int stream_window(struct stream *s, uint64_t received, uint64_t limit, gw_time now);
+int stream_done(struct stream *s);
+void stream_reset_received(struct stream *s, uint64_t code);
+
+#endif

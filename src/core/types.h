@@ -1,0 +1,301 @@
+/* core/types.h - the core's objects and how they hang together.  Internal to core/.
+ *
+ *	node ── peers (by key) ── streams (by id)
+ *	  │        └─ used connection: carries the segments of all streams
+ *	  └─ connections (by connection id): each belongs to a peer once its hello is accepted */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GODWIT_CORE_TYPES_H
+#define GODWIT_CORE_TYPES_H
+
+#include <gnutls/gnutls.h>
+#include <ngtcp2/ngtcp2.h>
+#include <ngtcp2/ngtcp2_crypto.h>
+
+#include "base/chain.h"
+#include "base/error.h"
+#include "base/heap.h"
+#include "base/map.h"
+#include "core/list.h"
+#include "core/node.h"
+#include "core/seen.h"
+
+/* docs/protocol.md, section 8. */
+enum {
+	CID_SIZE = 8,
+	PAYLOAD_MIN = 1200,
+	INITIAL_WINDOW = 32 * 1024,
+	ANSWER_WINDOW = 256 * 1024,
+	MAX_WINDOW = 16 * 1024 * 1024,
+	QUIC_STREAM_WINDOW = 17 * 1024 * 1024,
+	QUIC_CONN_WINDOW = 32 * 1024 * 1024,
+	PEER_STREAMS_MAX = 8192,
+	PEERS_MAX = 65536,
+	HALF_OPEN_MAX = 256,
+	RACERS_MAX = 24,
+	RETIRED_INCARNATIONS = 4,
+	PINGS_MAX = 16,
+	PONGS_MAX = 64,
+	LOCALS_MAX = 64,
+	SERVICES_MAX = 256,
+	CONTROL_QUEUE_MAX = 1024 * 1024,
+	OPEN_AHEAD = 64,       /* segments opened before a packet is written */
+	SEND_QUANTUM = 32 * 1024, /* bytes of one stream before the next one's turn */
+	SEND_BUFFER_MIN = 128 * 1024,
+	SEND_BUFFER_MAX = 16 * 1024 * 1024,
+};
+
+#define HANDSHAKE_TIMEOUT (5 * GW_SEC)
+#define UP_TIMEOUT (10 * GW_SEC)
+#define SILENCE_MIN (300 * GW_MSEC)
+#define QUIET_AFTER (500 * GW_MSEC)
+#define KEEPALIVE (25 * GW_SEC)
+#define SILENT_DROP (30 * GW_SEC)
+#define RETIRE_LINGER (1 * GW_SEC)
+#define STALL_MIN (500 * GW_MSEC)
+#define MTU_RETRY (60 * GW_SEC)
+#define MTU_PROBE_GAP (100 * GW_MSEC)
+#define REDIAL_FAST (1 * GW_SEC)
+#define REDIAL_SLOW (15 * GW_SEC)
+#define REDIAL_FAST_FOR (15 * 60 * GW_SEC)
+#define PINNED_DELAY (100 * GW_MSEC)
+
+/* --- connection --- */
+
+/*	HANDSHAKE ──► UP ──► USED ──► RETIRED ──► CLOSED
+ *	    └──────────┴───────┴─────────────────────┘
+ * HANDSHAKE: TLS and hellos; UP: both hellos seen; USED: carries the peer's streams;
+ * RETIRED: read but never written; CLOSED: waits to be freed. */
+enum conn_state { CONN_HANDSHAKE, CONN_UP, CONN_USED, CONN_RETIRED, CONN_CLOSED };
+
+struct mtu {
+	size_t payload;  /* in use */
+	size_t ceiling;  /* largest worth trying */
+	size_t probing;  /* size of the probe in flight, 0 none */
+	unsigned tries;
+	gw_time next_at; /* next probe, or end of the wait for its reply; GW_NEVER */
+	bool send_now;
+	bool reply_now;  /* the peer probes us */
+	struct wire_probe reply;
+	struct path reply_path;
+};
+
+struct connection {
+	struct node *node;
+	struct peer *peer; /* dialler: from the start; accepter: from the hello */
+	struct list_item all_link, peer_link, dirty_link;
+	struct timer timer;
+	enum conn_state state;
+	bool dialler;
+	int error;           /* why it closed, enum gw_error */
+	uint64_t close_code; /* to be sent; CLOSE_NONE: nothing */
+	int liberr;          /* ngtcp2's error to be sent instead; 0: none */
+	gw_time now;         /* of the read in progress, for callbacks */
+	bool heard;          /* a callback saw something authenticated in it */
+	uint64_t generation;
+	uint64_t incarnation; /* of the peer, from its hello */
+	gw_time created_at;
+	gw_time state_since;
+
+	struct path path;    /* where to send */
+	struct addr local_seen; /* our address on the last authenticated packet */
+	struct path quic_path;  /* what ngtcp2 was told at the start (dialler: constant) */
+
+	ngtcp2_conn *quic;
+	ngtcp2_crypto_conn_ref ref;
+	gnutls_session_t tls;
+	uint8_t key[KEY_SIZE]; /* the peer's, once TLS has verified it */
+	bool key_known;
+	bool welcome;          /* accepter: policy said yes */
+	bool confirmed;        /* handshake complete on our side */
+	uint64_t odcid;        /* map key of the client's first destination id, or 0 */
+
+	/* control stream */
+	int64_t control_id;
+	struct chain control;  /* ours, from acknowledged on */
+	uint64_t control_sent;
+	uint8_t frame[WIRE_FRAME_MAX]; /* received bytes of an unfinished frame */
+	size_t frame_len;
+	bool hello_sent, hello_received;
+	uint8_t peer_token[WIRE_TOKEN_SIZE];
+	uint64_t token;        /* ours: map key for path probes */
+
+	/* liveness */
+	gw_time heard_at;      /* last authenticated packet */
+	gw_time outstanding_since; /* GW_NEVER: nothing outstanding */
+	gw_time stream_heard_at;   /* last stream bytes */
+	gw_time progress_at;   /* last acknowledged stream byte while some were outstanding */
+	gw_time pinged_at;
+	bool suspect;
+
+	struct mtu mtu;
+	struct list rx_segments; /* incoming, alive in ngtcp2 */
+};
+
+/* --- stream --- */
+
+/* LIVE ──► RESETTING ──► RETIRED; LIVE ──► RETIRED.
+ * RESETTING: our RESET waits for DONE.  RETIRED: nothing more is said about it. */
+enum stream_state { STREAM_LIVE, STREAM_RESETTING, STREAM_RETIRED };
+
+struct stream {
+	struct node *node;
+	struct peer *peer; /* owns it: a peer lives as long as its streams */
+	struct list_item peer_link, ready_link, event_link;
+	uint64_t id;
+	enum stream_state state;
+	bool incoming;
+	bool released;     /* by the application */
+	bool sent;         /* something of it may have reached the peer's process */
+	bool answered;
+	int error;
+	uint64_t reset_code;
+	unsigned events;   /* enum stream_event, pending */
+	void *user;
+	gw_time created_at;
+	gw_time park_timeout;
+
+	/* our direction: [tx.start, tx.end) is unacknowledged */
+	struct chain tx;
+	uint64_t tx_next;  /* first byte not yet sent on the present segment */
+	uint64_t tx_limit;
+	bool tx_finished, tx_fin_sent, tx_delivered, tx_blocked;
+	int64_t segment;   /* QUIC stream on peer->used, or -1 */
+	uint64_t segment_start;
+	uint8_t *segment_header; /* kept until the segment ends */
+	size_t segment_header_len, segment_header_sent;
+
+	/* the peer's direction: [rx.start, rx.end) is received and not consumed */
+	struct chain rx;
+	uint64_t rx_limit, rx_window, rx_final; /* rx_final: UINT64_MAX unknown */
+	gw_time rx_granted_at;
+	size_t committed;  /* our share of node->committed */
+	size_t quantum;    /* bytes sent in this turn */
+
+	char service[SERVICE_NAME_MAX + 1];
+};
+
+/* One incoming segment: the stream_user_data of its QUIC stream. */
+struct rx_segment {
+	struct list_item link;
+	bool started;      /* header complete */
+	bool ignored;      /* refused, reset or retired: bytes are dropped */
+	uint64_t id;
+	uint64_t position; /* absolute offset of the next byte */
+	size_t header_len;
+	uint8_t header[WIRE_SEGMENT_MAX];
+};
+
+/* --- peer --- */
+
+struct ping {
+	uint64_t id, nonce;
+	gw_time sent_at; /* 0: waits for a connection */
+};
+
+struct peer {
+	struct node *node;
+	struct peer *same_hash; /* next in the chain of node->by_key */
+	struct list_item all_link, event_link;
+	struct timer timer;
+	uint8_t key[KEY_SIZE];
+	bool transient;
+	bool we_are_lower;     /* our key is the lower one: even ids, higher rank */
+	uint64_t incarnation;  /* 0: not met */
+	uint64_t retired_incarnations[RETIRED_INCARNATIONS];
+
+	enum peer_state state;
+	int error;
+	bool event_pending;
+	bool wanted;           /* somebody asked for a connection: node_dial, node_ping */
+	bool must_move;        /* our address is gone: dial although the connection may live */
+	bool met;              /* has been connected */
+
+	struct addr endpoints[PEER_ENDPOINTS_MAX];
+	size_t n_endpoints;
+
+	struct list connections;
+	struct connection *used;
+	uint64_t generation;   /* highest seen */
+
+	gw_time dial_started;  /* of the present effort; GW_NEVER: none */
+	gw_time dial_at;       /* next attempt; GW_NEVER */
+	unsigned attempts;
+	gw_time parked_since;  /* without a used connection; GW_NEVER */
+	gw_time pinned_at;     /* dial from each interface then; GW_NEVER */
+	gw_time park_at;       /* the first stream has parked long enough; GW_NEVER */
+	bool pinned;           /* the application has given endpoints: keep it */
+
+	struct list streams;   /* all objects, zombies included */
+	struct map by_id;      /* live and resetting */
+	size_t n_live;         /* entries of by_id */
+	uint64_t next_id;
+	struct seen seen;
+	struct list ready;     /* streams with something to send */
+	size_t send_buffer;    /* per stream, bytes */
+
+	struct ping pings[PINGS_MAX];
+	size_t n_pings;
+	uint64_t moves, tx_bytes, rx_bytes;
+};
+
+/* --- node --- */
+
+struct service {
+	char name[SERVICE_NAME_MAX + 1]; /* "" : every service */
+	bool listening;
+	gw_time park_timeout;
+	bool any;
+	uint8_t (*keys)[KEY_SIZE];
+	size_t n_keys;
+};
+
+struct policy {
+	struct service *services; /* [0] is the rule for every service */
+	size_t count;
+};
+
+struct pong {
+	uint8_t key[KEY_SIZE];
+	uint64_t id;
+	gw_time rtt;
+	struct path path;
+};
+
+struct node {
+	struct node_config config;
+	struct identity identity;
+	struct rng *rng;
+	uint64_t incarnation;
+	struct policy policy;
+
+	gnutls_certificate_credentials_t credentials;
+	gnutls_priority_t priority;
+
+	struct map by_cid;   /* connection id -> connection */
+	struct map by_token; /* probe token -> connection */
+	struct map by_key;   /* hash of key -> first of a chain of peers */
+	struct list connections, peers, dirty;
+	size_t n_connections, n_half_open, n_peers, n_streams;
+	struct heap conn_timers, peer_timers;
+
+	struct local_addr locals[LOCALS_MAX];
+	size_t n_locals;
+
+	struct list stream_events, peer_events;
+	struct pong pongs[PONGS_MAX];
+	size_t pong_head, pong_count;
+	bool in_use;         /* event pending */
+	bool closing;
+
+	size_t committed;    /* receive windows granted and not consumed */
+	uint64_t next_ping;
+
+	/* a packet for another path than its batch's, to be sent next */
+	uint8_t held[2048];
+	size_t held_len;
+	struct path held_path;
+
+	struct node_stats stats;
+};
+
+#endif
