@@ -10,7 +10,7 @@
 
 #include "sim.h"
 
-enum { NUMBER_SIZE = 8, SCRATCH = 4096, STEPS_MAX = 10000 };
+enum { SCRATCH = 4096, STEPS_MAX = 10000 };
 
 /* --- the pattern --- */
 
@@ -30,7 +30,7 @@ static void pattern(const struct flow *f, unsigned side, uint64_t offset, uint8_
 	uint64_t word = 0;
 
 	for (size_t i = 0; i < len; i++, offset++) {
-		if (side == 0 && offset < NUMBER_SIZE) {
+		if (side == 0 && offset < FLOW_NUMBER_SIZE) {
 			out[i] = (uint8_t)((uint64_t)f->number >> (8 * offset));
 			continue;
 		}
@@ -442,8 +442,10 @@ void flow_open(struct flow *f)
 	}
 	stream_describe(stream, &info);
 	f->id = info.id;
-	if (s->now < s->restart_grace)
+	if (s->now < s->restart_grace) {
 		flow_allow(f, GW_E_RESTARTED);
+		flow_allow(f, GW_E_EXITED);
+	}
 	if (f->park_timeout != GW_NEVER)
 		stream_set_park_timeout(stream, f->park_timeout);
 	adopt(e, e->proc, stream);
@@ -458,7 +460,7 @@ static struct flow *flow_by_number(struct sim *s, const uint8_t *number)
 {
 	uint64_t n = 0;
 
-	for (int i = 0; i < NUMBER_SIZE; i++)
+	for (int i = 0; i < FLOW_NUMBER_SIZE; i++)
 		n |= (uint64_t)number[i] << (8 * i);
 	return n < s->n_flows ? &s->flows[n] : NULL;
 }
@@ -493,7 +495,7 @@ static struct flow *identify(struct proc *p, struct stream *stream)
 	if (count == 1)
 		return found;
 	data = stream_read(stream, &len);
-	if (len < NUMBER_SIZE)
+	if (len < FLOW_NUMBER_SIZE)
 		return NULL;
 	found = flow_by_number(s, data);
 	if (!found || !candidate(found, p, &info)) {

@@ -83,7 +83,7 @@ void proc_start(struct proc *p)
 }
 
 /* The streams of a dead process: their other ends must be told. */
-static void bury(struct proc *p, int error)
+static void bury(struct proc *p, bool goodbye)
 {
 	struct sim *s = p->sim;
 
@@ -92,7 +92,9 @@ static void bury(struct proc *p, int error)
 
 		if (!flow_live(f) || (f->ends[0].proc != p && f->ends[1].proc != p))
 			continue;
-		flow_allow(f, error);
+		flow_allow(f, GW_E_RESTARTED); /* also when the goodbye is lost */
+		if (goodbye)
+			flow_allow(f, GW_E_EXITED);
 		for (int side = 0; side < 2; side++) {
 			struct end *e = &f->ends[side];
 
@@ -110,7 +112,7 @@ static void bury(struct proc *p, int error)
 void proc_kill(struct proc *p)
 {
 	sim_note(p->sim, "%s is killed", p->name);
-	bury(p, GW_E_RESTARTED);
+	bury(p, false);
 	node_free(p->node);
 	p->node = NULL;
 }
@@ -121,10 +123,7 @@ void proc_exit(struct proc *p)
 	struct batch b = { .data = s->batch, .capacity = sizeof(s->batch) };
 
 	sim_note(s, "%s exits", p->name);
-	bury(p, GW_E_RESTARTED); /* the goodbye may be lost */
-	for (size_t i = 0; i < s->n_flows; i++)
-		if (s->flows[i].ends[0].proc == p || s->flows[i].ends[1].proc == p)
-			flow_allow(&s->flows[i], GW_E_EXITED);
+	bury(p, true);
 	node_close(p->node, s->now);
 	for (int i = 0; i < BATCHES_MAX && node_transmit(p->node, &b, s->now); i++)
 		net_send(s, p, &b);
@@ -149,7 +148,7 @@ void proc_know(struct proc *p, const struct proc *peer)
 /* The granted windows, and what writers have put into send buffers. */
 static size_t memory_bound(const struct proc *p, const struct node_stats *st)
 {
-	enum { SEND_BUFFER_BOUND = 5 << 20 };
+	enum { SEND_BUFFER_BOUND = 17 << 20 };
 
 	if (p->sim->memory_max)
 		return p->sim->memory_max;

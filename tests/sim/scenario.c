@@ -1,4 +1,7 @@
-/* tests/sim/scenario.c - what a run is made of.  Everything is drawn from the run's seed. */
+/* tests/sim/scenario.c - what a run is made of.  Everything is drawn from the run's seed.
+ *
+ * No two draws in one expression: C leaves their order open, and the schedule of a seed must
+ * not depend on the compiler. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
@@ -104,9 +107,9 @@ static void random_flows(struct sim *s, size_t max_count, uint64_t span_ms, uint
 
 	for (size_t i = 0; i < count; i++) {
 		bool back = i && sim_chance(s, 40);
+		gw_time at = i ? later(s, 0, span_ms) : s->start;
 
-		flow_random(s, &s->procs[back], &s->procs[!back], i ? later(s, 0, span_ms) : s->start,
-			    max_size);
+		flow_random(s, &s->procs[back], &s->procs[!back], at, max_size);
 	}
 }
 
@@ -121,6 +124,17 @@ static void long_flow(struct sim *s, struct proc *from, struct proc *to, uint64_
 		f->ends[side].write_chunk = (size_t)(size / chunks) + 1;
 		f->ends[side].write_every = until_ms * GW_MSEC / chunks;
 	}
+}
+
+/* The action gets `value`. */
+static struct action *on_host_value(struct sim *s, gw_time at, unsigned host,
+				    void (*fn)(struct sim *s, struct action *a), uint64_t value)
+{
+	struct action *a = sim_action(s, at, fn);
+
+	a->host = host;
+	a->value = value;
+	return a;
 }
 
 static struct action *on_host(struct sim *s, gw_time at, unsigned host,
@@ -174,6 +188,14 @@ static void build_rate(struct sim *s)
 	s->slack = 120 * GW_SEC;
 }
 
+static void shrink(struct sim *s, uint64_t span_ms)
+{
+	gw_time at = later(s, 0, span_ms);
+	unsigned host = sim_chance(s, 50);
+
+	on_host_value(s, at, host, act_mtu, sim_between(s, MTU_MIN, 1500));
+}
+
 static void build_mtu(struct sim *s)
 {
 	two_nodes(s);
@@ -187,8 +209,7 @@ static void build_mtu(struct sim *s)
 			f->up.mtu = f->down.mtu = sim_chance(s, 70) ? 9000 : 1500;
 		}
 	for (uint64_t n = sim_between(s, 1, 4); n; n--)
-		on_host(s, later(s, 0, 6000), sim_chance(s, 50), act_mtu)->value =
-			sim_between(s, MTU_MIN, 1500);
+		shrink(s, 6000);
 	s->slack = 60 * GW_SEC;
 }
 
@@ -197,9 +218,9 @@ static void build_half_close(struct sim *s)
 	two_nodes(s);
 	for (uint64_t n = sim_between(s, 2, 12); n; n--) {
 		bool back = n < 8 && sim_chance(s, 40);
-		struct flow *f = flow_add(s, &s->procs[back], &s->procs[!back],
-					  n % 3 ? later(s, 0, 1000) : s->start,
-					  sim_size(s, 50 * KB), sim_size(s, 50 * KB));
+		gw_time at = n % 3 ? later(s, 0, 1000) : s->start;
+		uint64_t forth = sim_size(s, 50 * KB), reply = sim_size(s, 50 * KB);
+		struct flow *f = flow_add(s, &s->procs[back], &s->procs[!back], at, forth, reply);
 		struct end *last = &f->ends[sim_between(s, 0, 1)];
 
 		last->finish = FINISH_LAST;
@@ -287,8 +308,8 @@ static void build_interfaces(struct sim *s)
 	random_flows(s, 4, 8000, 100 * KB);
 	for (uint64_t n = 0; n < 4; n++) {
 		bool silent = sim_chance(s, 30);
-		struct action *a = on_host(s, later(s, n * 4000 + 100, n * 4000 + 1000), 0,
-					   silent ? act_link_down : act_iface_gone);
+		gw_time at = later(s, n * 4000 + 100, n * 4000 + 1000);
+		struct action *a = on_host(s, at, 0, silent ? act_link_down : act_iface_gone);
 
 		a->iface = sim_chance(s, 50);
 		a->value = sim_between(s, 100, 2500) * GW_MSEC;
@@ -297,27 +318,38 @@ static void build_interfaces(struct sim *s)
 	s->slack = 60 * GW_SEC;
 }
 
+/* Lose about a quarter of the next 64 datagrams each way. */
+static void drop_some(struct sim *s, gw_time at)
+{
+	uint64_t mask = rng_u64(&s->rng);
+
+	mask &= rng_u64(&s->rng);
+	on_host_value(s, at, 0, act_drop, mask);
+}
+
 /* The control stream's packets are lost while the data gets through, or the reverse. */
 static void build_overtake(struct sim *s)
 {
 	two_nodes(s);
 	long_flow(s, &s->procs[0], &s->procs[1], 5000, 100 * KB);
 	random_flows(s, 6, 4000, 60 * KB);
-	on_host(s, s->start, 0, act_drop)->value = rng_u64(&s->rng) & rng_u64(&s->rng);
+	drop_some(s, s->start);
 	for (uint64_t n = sim_between(s, 1, 6); n; n--) {
 		gw_time at = later(s, 1, 5000);
 
 		on_host(s, at, 0, act_move)->notify = true;
-		on_host(s, at + sim_between(s, 0, 60) * GW_MSEC, 0, act_drop)->value =
-			rng_u64(&s->rng) & rng_u64(&s->rng);
+		drop_some(s, at + sim_between(s, 0, 60) * GW_MSEC);
 	}
 	s->slack = 60 * GW_SEC;
 }
 
 static void build_rebinding(struct sim *s)
 {
+	gw_time timeout;
+
 	two_hosts(s);
-	net_nat(s, 0, sim_chance(s, 50) ? sim_between(s, 30, 120) * GW_SEC : 0);
+	timeout = sim_between(s, 30, 120) * GW_SEC;
+	net_nat(s, 0, sim_chance(s, 50) ? timeout : 0);
 	start_two(s);
 	long_flow(s, &s->procs[0], &s->procs[1], 6000, 60 * KB);
 	random_flows(s, 6, 6000, 100 * KB);
@@ -338,8 +370,9 @@ static void build_debug(struct sim *s)
 	long_flow(s, &s->procs[0], &s->procs[1], 3000, 100 * KB);
 	random_flows(s, 6, 3000, 100 * KB);
 	for (uint64_t n = sim_between(s, 1, 8); n; n--) {
-		struct action *a = sim_action(s, later(s, 1, 4000),
-					      sim_chance(s, 50) ? act_debug_move : act_debug_break);
+		gw_time at = later(s, 1, 4000);
+		struct action *a = sim_action(s, at, sim_chance(s, 50) ? act_debug_move :
+									  act_debug_break);
 
 		a->proc = &s->procs[sim_chance(s, 50)];
 	}
@@ -353,7 +386,8 @@ static void outages(struct sim *s, uint64_t min_ms, uint64_t max_ms, size_t coun
 
 	for (size_t i = 0; i < count; i++) {
 		uint64_t length = sim_between(s, min_ms, max_ms);
-		struct action *a = on_host(s, at_ms(s, at), sim_chance(s, 50),
+		unsigned host = sim_chance(s, 50);
+		struct action *a = on_host(s, at_ms(s, at), host,
 					   sim_chance(s, 70) ? act_link_down : act_iface_gone);
 
 		a->value = length * GW_MSEC;
@@ -364,10 +398,13 @@ static void outages(struct sim *s, uint64_t min_ms, uint64_t max_ms, size_t coun
 
 static void build_outage_seconds(struct sim *s)
 {
+	uint64_t longest;
+
 	two_nodes(s);
 	long_flow(s, &s->procs[0], &s->procs[1], 5000, 60 * KB);
 	random_flows(s, 6, 4000, 100 * KB);
-	outages(s, 50, sim_chance(s, 70) ? 10000 : 60000, sim_between(s, 1, 3));
+	longest = sim_chance(s, 70) ? 10000 : 60000;
+	outages(s, 50, longest, sim_between(s, 1, 3));
 }
 
 static void build_outage_hours(struct sim *s)
@@ -390,7 +427,8 @@ static void build_sleep(struct sim *s)
 	long_flow(s, &s->procs[0], &s->procs[1], 5000, 60 * KB);
 	random_flows(s, 6, 4000, 100 * KB);
 	for (uint64_t n = sim_between(s, 1, 2); n; n--) {
-		uint64_t length = sim_between(s, 100, sim_chance(s, 80) ? 60000 : 1500000);
+		uint64_t longest = sim_chance(s, 80) ? 60000 : 1500000;
+		uint64_t length = sim_between(s, 100, longest);
 		struct action *a = on_host(s, at_ms(s, at), sim_chance(s, 50), act_sleep);
 
 		a->value = length * GW_MSEC;
@@ -420,24 +458,41 @@ static bool all_parked_out(struct sim *s)
 
 static void build_park(struct sim *s)
 {
-	uint64_t park_s = sim_chance(s, 20) ? 0 : sim_between(s, 1, 40);
-	uint64_t outage_s = sim_between(s, 1, 150);
+	uint64_t outage_s = sim_between(s, 1, 150), longest_s = 0;
+	gw_time at = later(s, 2000, 4000);
 
 	two_hosts(s);
-	s->procs[0].config.park_timeout = s->procs[1].config.park_timeout = park_s * GW_SEC;
+	for (unsigned i = 0; i < 2; i++) { /* sometimes one end has more patience */
+		uint64_t park_s = sim_between(s, 0, 40);
+
+		if (i == 1 && sim_chance(s, 60))
+			park_s = longest_s;
+		if (sim_chance(s, 20))
+			park_s = 0;
+		s->procs[i].config.park_timeout = park_s * GW_SEC;
+		longest_s = park_s > longest_s ? park_s : longest_s;
+	}
 	start_two(s);
 	for (uint64_t n = sim_between(s, 1, 5); n; n--) {
-		long_flow(s, &s->procs[0], &s->procs[1], 8000, sim_between(s, 1, 50 * KB));
+		long_flow(s, &s->procs[0], &s->procs[1], 8000, sim_between(s, 5 * KB, 50 * KB));
 		flow_allow(&s->flows[s->n_flows - 1], GW_E_PARKED_OUT);
 	}
-	on_host(s, later(s, 2000, 4000), sim_chance(s, 50), act_link_down)->value = outage_s * GW_SEC;
-	if (outage_s > park_s + 45) /* silent for 30 s it is parked */
+	on_host_value(s, at, sim_chance(s, 50), act_link_down, outage_s * GW_SEC);
+	if (outage_s > longest_s + 45) /* silent for 30 s it is parked */
 		s->verdict = all_parked_out;
 	else if (sim_chance(s, 50)) /* life goes on */
 		flow_random(s, &s->procs[0], &s->procs[1], later(s, 200000, 201000), 10 * KB);
 }
 
 /* --- processes --- */
+
+/* Ids begin anew with a new incarnation: each flow needs bytes that name it. */
+static void tell_apart(struct sim *s)
+{
+	for (size_t i = 0; i < s->n_flows; i++)
+		if (s->flows[i].ends[0].total < FLOW_NUMBER_SIZE)
+			s->flows[i].ends[0].total = FLOW_NUMBER_SIZE;
+}
 
 static void build_restart(struct sim *s)
 {
@@ -448,17 +503,24 @@ static void build_restart(struct sim *s)
 	proc_know(&s->procs[1], &s->procs[0]);
 	random_flows(s, 8, 4000, 150 * KB);
 	for (uint64_t n = sim_between(s, 1, 3); n; n--) {
+		uint64_t longest = sim_chance(s, 70) ? 3000 : 60000;
 		struct action *a = sim_action(s, at_ms(s, at), act_restart);
 
 		a->proc = &s->procs[sim_chance(s, 50)];
-		a->value = sim_chance(s, 70) ? sim_between(s, 0, 3000) * GW_MSEC :
-					       sim_between(s, 0, 60) * GW_SEC;
+		a->value = sim_between(s, 0, longest) * GW_MSEC;
 		a->notify = sim_chance(s, 30);
 		at += a->value / GW_MSEC + sim_between(s, 50, 6000);
 	}
+	/* A stream opened to a process that died unnoticed fails, too; so the new one speaks up. */
 	healed = at_ms(s, at + 31000);
-	flow_random(s, &s->procs[0], &s->procs[1], healed, 50 * KB);
-	flow_random(s, &s->procs[1], &s->procs[0], healed, 50 * KB);
+	for (unsigned i = 0; i < 2; i++) {
+		struct action *a = sim_action(s, healed - 10 * GW_SEC, act_dial);
+
+		a->proc = &s->procs[i];
+		a->peer = &s->procs[!i];
+		flow_random(s, &s->procs[i], &s->procs[!i], healed, 50 * KB);
+	}
+	tell_apart(s);
 }
 
 static bool older_stopped(struct sim *s)
@@ -491,15 +553,18 @@ static void build_in_use(struct sim *s)
 		flow_allow(&s->flows[s->n_flows - 1], GW_E_RESTARTED);
 		flow_allow(&s->flows[s->n_flows - 1], GW_E_IN_USE);
 	}
-	if (cut)
-		on_host(s, later(s, 1500, 2500), 0, act_link_down)->value =
-			sim_between(s, 3000, 12000) * GW_MSEC;
+	if (cut) {
+		gw_time at = later(s, 1500, 2500);
+
+		on_host_value(s, at, 0, act_link_down, sim_between(s, 3000, 12000) * GW_MSEC);
+	}
 	sim_action(s, later(s, 3000, 4000), act_start)->proc = c;
 	for (uint64_t n = sim_between(s, 1, 3); n; n--)
 		flow_random(s, c, b, later(s, 4000, 5000), 50 * KB);
 	if (sim_chance(s, 50))
 		sim_action(s, later(s, 24000, 26000), act_leave_if_in_use)->proc = a;
 	s->verdict = older_stopped;
+	tell_apart(s);
 }
 
 /* C has A's key, too, but says that it is a one-shot process: both live. */
@@ -521,8 +586,12 @@ static void build_transient(struct sim *s)
 	sim_action(s, later(s, 0, 1000), act_start)->proc = c;
 	for (uint64_t n = sim_between(s, 1, 4); n; n--)
 		flow_random(s, c, b, later(s, 1000, 4000), 50 * KB);
-	if (sim_chance(s, 30))
-		on_host(s, later(s, 1000, 4000), sim_chance(s, 50) ? 0 : 2, act_move)->notify = true;
+	if (sim_chance(s, 30)) {
+		gw_time at = later(s, 1000, 4000);
+
+		on_host(s, at, sim_chance(s, 50) ? 0 : 2, act_move)->notify = true;
+	}
+	tell_apart(s);
 }
 
 static void build_glare(struct sim *s)
@@ -598,8 +667,9 @@ static void build_streams_5000(struct sim *s)
 	two_hosts(s);
 	start_two(s);
 	for (unsigned i = 0; i < 5000; i++) {
-		struct flow *f = flow_add(s, &s->procs[0], &s->procs[1], later(s, 0, 1500),
-					  sim_between(s, 1, 400), sim_between(s, 1, 400));
+		gw_time at = later(s, 0, 1500);
+		uint64_t forth = sim_between(s, 1, 400), back = sim_between(s, 1, 400);
+		struct flow *f = flow_add(s, &s->procs[0], &s->procs[1], at, forth, back);
 
 		for (int side = 0; side < 2; side++) { /* one half before the move, one after */
 			f->ends[side].write_chunk = (size_t)(f->ends[side].total / 2) + 1;
@@ -715,10 +785,9 @@ static void build_mixed(struct sim *s)
 	for (uint64_t n = sim_between(s, 1, 5); n; n--)
 		on_host(s, later(s, 1, 8000), 0, act_move)->notify = true;
 	for (uint64_t n = sim_between(s, 0, 2); n; n--)
-		on_host(s, later(s, 1, 8000), sim_chance(s, 50), act_mtu)->value =
-			sim_between(s, MTU_MIN, 1500);
+		shrink(s, 8000);
 	for (uint64_t n = sim_between(s, 0, 2); n; n--)
-		on_host(s, later(s, 1, 8000), sim_chance(s, 50), act_drop)->value = rng_u64(&s->rng);
+		drop_some(s, later(s, 1, 8000));
 	outages(s, 50, 8000, sim_between(s, 0, 2));
 	s->slack = 150 * GW_SEC;
 }

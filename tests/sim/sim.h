@@ -30,6 +30,7 @@ enum {
 	NAT_FILTER_MAX = 64,
 	BATCH_SIZE = 65536,
 	FAILURE_MAX = 400,
+	FLOW_NUMBER_SIZE = 8,
 };
 
 struct sim;
