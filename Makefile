@@ -25,7 +25,7 @@ demo: all
 
 bench: all
 	@tools/deps bench
-	@tests/bench/bench $(BENCH)
+	@tests/bench/bench $(or $(BENCH),--write)
 
 lint:
 	@tools/deps build lint

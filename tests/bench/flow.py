@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""flow.py source|sink listen|connect PORT EVERY_MS - a steady trickle, and when it arrives.
+
+The source writes 1,000 bytes each EVERY_MS; it never waits for the network (what does not fit is
+left out).  The sink prints the monotonic time of each read."""
+import socket
+import sys
+import time
+
+BLOCK = b"x" * 1000
+
+
+def connection(how, port):
+    if how == "connect":
+        return socket.create_connection(("127.0.0.1", port))
+    listener = socket.create_server(("127.0.0.1", port))
+    return listener.accept()[0]
+
+
+def source(s, every):
+    s.setblocking(False)
+    at = time.monotonic()
+    while True:
+        try:
+            s.send(BLOCK)
+        except BlockingIOError:
+            pass
+        at += every
+        time.sleep(max(0.0, at - time.monotonic()))
+
+
+def sink(s):
+    while s.recv(65536):
+        print(f"{time.monotonic():.6f}", flush=True)
+
+
+def main():
+    s = connection(sys.argv[2], int(sys.argv[3]))
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if sys.argv[1] == "source":
+        source(s, float(sys.argv[4]) / 1000)
+    else:
+        sink(s)
+
+
+if __name__ == "__main__":
+    main()
