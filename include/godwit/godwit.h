@@ -37,11 +37,11 @@ typedef struct godwit_node godwit_node;
 typedef struct godwit_stream godwit_stream;
 
 enum {
-	GODWIT_ADDRESS_SIZE = 57,      /* text and NUL */
+	GODWIT_ADDRESS_SIZE = 57, /* text and NUL */
 	GODWIT_KEY_SIZE = 32,
-	GODWIT_TICKET_SIZE = 768,      /* enough for any ticket and NUL */
+	GODWIT_TICKET_SIZE = 768, /* enough for any ticket and NUL */
 	GODWIT_SERVICE_SIZE = 64,
-	GODWIT_ENDPOINT_SIZE = 64,     /* "[2001:db8::1]:41641" and NUL */
+	GODWIT_ENDPOINT_SIZE = 64, /* "[2001:db8::1]:41641" and NUL */
 };
 
 enum godwit_error {
@@ -174,15 +174,15 @@ typedef enum godwit_peer_state {
 typedef struct godwit_peer_info {
 	uint8_t key[GODWIT_KEY_SIZE];
 	godwit_peer_state state;
-	int error;                             /* of the last dial */
-	char endpoint[GODWIT_ENDPOINT_SIZE];   /* when connected, else "" */
-	uint64_t rtt_us;                       /* 0: unknown */
-	uint64_t heard_ms;                     /* since the last authenticated packet */
-	uint64_t since_ms;                     /* the present connection is in use */
-	uint64_t retry_ms;                     /* parked with streams: next dial in */
+	int error;                           /* of the last dial */
+	char endpoint[GODWIT_ENDPOINT_SIZE]; /* when connected, else "" */
+	uint64_t rtt_us;                     /* 0: unknown */
+	uint64_t heard_ms;                   /* since the last authenticated packet */
+	uint64_t since_ms;                   /* the present connection is in use */
+	uint64_t retry_ms;                   /* parked with streams: next dial in */
 	size_t streams;
 	uint64_t moves, tx_bytes, rx_bytes;
-	size_t payload;                        /* UDP payload in use, bytes */
+	size_t payload; /* UDP payload in use, bytes */
 } godwit_peer_info;
 
 /* Up to `max` peers; returns how many there are. */
@@ -271,13 +271,13 @@ enum {
 
 typedef struct godwit_event {
 	godwit_event_type type;
-	godwit_stream *stream;         /* STREAM */
-	unsigned flags;                /* STREAM: GODWIT_STREAM_* */
-	uint8_t key[GODWIT_KEY_SIZE];  /* PEER, PONG */
-	godwit_peer_state state;       /* PEER */
-	int error;                     /* PEER: why it failed */
-	uint64_t ping_id;              /* PONG */
-	uint64_t rtt_us;               /* PONG */
+	godwit_stream *stream;               /* STREAM */
+	unsigned flags;                      /* STREAM: GODWIT_STREAM_* */
+	uint8_t key[GODWIT_KEY_SIZE];        /* PEER, PONG */
+	godwit_peer_state state;             /* PEER */
+	int error;                           /* PEER: why it failed */
+	uint64_t ping_id;                    /* PONG */
+	uint64_t rtt_us;                     /* PONG */
 	char endpoint[GODWIT_ENDPOINT_SIZE]; /* PONG, PEER connected */
 } godwit_event;
 

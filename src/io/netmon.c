@@ -55,8 +55,8 @@ static void each_attribute(const struct nlmsghdr *h, size_t size, attribute_fn *
 		memcpy(&a, (const uint8_t *)h + offset, sizeof(a));
 		if (a.rta_len < sizeof(a) || a.rta_len > h->nlmsg_len - offset)
 			return;
-		fn(user, a.rta_type & (unsigned)NLA_TYPE_MASK, (const uint8_t *)h + offset + sizeof(a),
-		   a.rta_len - sizeof(a));
+		fn(user, a.rta_type & (unsigned)NLA_TYPE_MASK,
+		   (const uint8_t *)h + offset + sizeof(a), a.rta_len - sizeof(a));
 		offset += RTA_ALIGN(a.rta_len);
 	}
 }
@@ -136,7 +136,9 @@ static bool read_address(struct local_addr *out, const struct nlmsghdr *h)
 	if ((f.flags & IFA_F_DEPRECATED) && (f.flags & IFA_F_TEMPORARY))
 		return false;
 	*out = (struct local_addr){
-		.addr = *a, .ifindex = m->ifa_index, .loopback = addr_is_loopback(a),
+		.addr = *a,
+		.ifindex = m->ifa_index,
+		.loopback = addr_is_loopback(a),
 	};
 	return true;
 }
@@ -203,7 +205,8 @@ static int dump(int fd, uint16_t type, message_fn *fn, void *user)
 		struct nlmsghdr h;
 		struct ifinfomsg body; /* begins with the family, as every rtnetlink request */
 	} request = {
-		.h = { .nlmsg_len = sizeof(request), .nlmsg_type = type,
+		.h = { .nlmsg_len = sizeof(request),
+		       .nlmsg_type = type,
 		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
 	};
 	_Alignas(struct nlmsghdr) uint8_t buffer[MESSAGE_MAX];

@@ -12,11 +12,11 @@
 #include "base/error.h"
 
 enum {
-	SEGMENTS_MAX = 64,        /* UDP_MAX_SEGMENTS of every kernel that has UDP_SEGMENT */
-	SEND_MAX = 65507,         /* UDP payload that fits in one IPv4 packet */
-	ARENA = 512 * 1024,       /* receive buffers; the kernel touches only what it fills */
-	GRO_BUFFER = 65536,       /* one coalesced batch each */
-	PLAIN_BUFFER = 16384,     /* one datagram each */
+	SEGMENTS_MAX = 64,    /* UDP_MAX_SEGMENTS of every kernel that has UDP_SEGMENT */
+	SEND_MAX = 65507,     /* UDP payload that fits in one IPv4 packet */
+	ARENA = 512 * 1024,   /* receive buffers; the kernel touches only what it fills */
+	GRO_BUFFER = 65536,   /* one coalesced batch each */
+	PLAIN_BUFFER = 16384, /* one datagram each */
 	SLOTS_MAX = ARENA / PLAIN_BUFFER,
 	RECEIVE_QUEUE = 4 << 20,
 	SEND_QUEUE = 2 << 20,
@@ -35,10 +35,10 @@ union send_control {
 
 struct udp {
 	int fd;
-	bool v6;          /* an AF_INET6 socket: IPv4 travels v4-mapped */
+	bool v6; /* an AF_INET6 socket: IPv4 travels v4-mapped */
 	struct addr bound;
 	uint16_t path_port; /* what paths say: the first port bound */
-	size_t resume;    /* bytes of the batch already sent when GW_E_AGAIN was returned */
+	size_t resume;      /* bytes of the batch already sent when GW_E_AGAIN was returned */
 	struct udp_stats stats;
 	uint8_t *arena;
 };
@@ -339,14 +339,14 @@ static unsigned prepare(struct udp *u, struct receive_slots *slots)
 
 	for (unsigned i = 0; i < count; i++) {
 		slots->iov[i] = (struct iovec){ u->arena + i * size, size };
-		slots->msgs[i] = (struct mmsghdr){ .msg_hdr = {
+		slots->msgs[i].msg_hdr = (struct msghdr){
 			.msg_name = &slots->from[i],
 			.msg_namelen = sizeof(slots->from[i]),
 			.msg_iov = &slots->iov[i],
 			.msg_iovlen = 1,
 			.msg_control = &slots->control[i],
 			.msg_controllen = sizeof(slots->control[i]),
-		} };
+		};
 	}
 	return count;
 }
@@ -458,8 +458,8 @@ static bool may_be_stale(int error)
 }
 
 /* One sendmmsg of datagrams from `data`; returns the bytes sent or an error. */
-static ssize_t send_some(struct udp *u, const struct msghdr *model, const uint8_t *data,
-			 size_t len, size_t segment)
+static ssize_t send_some(struct udp *u, const struct msghdr *model, const uint8_t *data, size_t len,
+			 size_t segment)
 {
 	struct mmsghdr msgs[SEGMENTS_MAX];
 	struct iovec iov[SEGMENTS_MAX];
@@ -542,7 +542,8 @@ static int send_segmented(struct udp *u, const struct msghdr *model, union send_
 
 	piece *= segment;
 	msg.msg_control = control;
-	msg.msg_controllen = model->msg_controllen +
+	msg.msg_controllen =
+		model->msg_controllen +
 		put_cmsg((struct cmsghdr *)(void *)(control->bytes + model->msg_controllen),
 			 SOL_UDP, UDP_SEGMENT, &size, sizeof(size));
 	while (u->resume < len && !error) {

@@ -19,7 +19,9 @@ struct udp;
 int udp_open(struct udp **out, const struct addr *listen);
 void udp_close(struct udp *u);
 int udp_fd(const struct udp *u);
-struct addr udp_local(const struct udp *u); /* as bound; the wildcard address has family NONE or V4 and the real port */
+struct addr
+udp_local(const struct udp
+		  *u); /* as bound; the wildcard address has family NONE or V4 and the real port */
 /* A new socket on another port, for `debug rebind`: to the peers it looks like a NAT that
  * rebinds.  The fd number stays the same (dup2), but an epoll set loses it: loop_remove() before,
  * loop_add() after.  A batch that got GW_E_AGAIN is forgotten. */

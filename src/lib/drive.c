@@ -11,7 +11,7 @@ enum {
 	RECEIVES_PER_ROUND = 2, /* system calls, each up to 512 KiB */
 	BATCHES_MAX = 64,       /* sent in one drive_transmit(), each up to 64 KiB */
 	GOODBYE_BATCHES = 4096,
-	GOODBYE_WAIT_MS = 100,  /* for a full socket */
+	GOODBYE_WAIT_MS = 100, /* for a full socket */
 };
 
 /* Woken this much too late we were not running: stopped, frozen, or the machine slept. */

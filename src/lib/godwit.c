@@ -216,8 +216,7 @@ void godwit_disallow(godwit_node *node, const char *service, const uint8_t *key)
 	node_disallow(node->core, service, key);
 }
 
-int godwit_add_endpoint(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE],
-			const char *endpoint)
+int godwit_add_endpoint(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE], const char *endpoint)
 {
 	struct addr a;
 	int error = addr_parse(&a, endpoint);

@@ -22,13 +22,13 @@ struct godwit_node {
 	struct rng rng;
 	uint8_t key[KEY_SIZE];
 
-	struct batch batch;  /* being sent */
-	bool batch_waiting;  /* the socket was full: the batch goes first when it is writable */
-	bool more_to_send;   /* stopped at the bound of one round, not for lack of data */
-	bool network_event;  /* GODWIT_EVENT_NETWORK is due */
+	struct batch batch; /* being sent */
+	bool batch_waiting; /* the socket was full: the batch goes first when it is writable */
+	bool more_to_send;  /* stopped at the bound of one round, not for lack of data */
+	bool network_event; /* GODWIT_EVENT_NETWORK is due */
 
-	gw_time due;         /* when the timer was to run */
-	gw_time suspended;   /* total, as of the last look: CLOCK_BOOTTIME - CLOCK_MONOTONIC */
+	gw_time due;       /* when the timer was to run */
+	gw_time suspended; /* total, as of the last look: CLOCK_BOOTTIME - CLOCK_MONOTONIC */
 
 	size_t n_locals;
 	struct local_addr locals[NETMON_ADDRS_MAX];

@@ -46,7 +46,8 @@ _Static_assert((int)GODWIT_TICKET_SIZE >= (int)TICKET_TEXT_MAX, "ticket size");
 _Static_assert((int)GODWIT_SERVICE_SIZE == SERVICE_NAME_MAX + 1, "service size");
 _Static_assert((int)GODWIT_ENDPOINT_SIZE >= (int)ADDR_TEXT_MAX, "endpoint size");
 _Static_assert(sizeof(((godwit_ticket *)0)->endpoints) / GODWIT_ENDPOINT_SIZE ==
-	       TICKET_ENDPOINTS_MAX, "endpoints of a ticket");
+		       TICKET_ENDPOINTS_MAX,
+	       "endpoints of a ticket");
 
 const char *godwit_strerror(int error)
 {

@@ -153,8 +153,7 @@ static bool ended(const struct pump *p)
 {
 	if (godwit_stream_error(p->stream) != 0)
 		return true;
-	return p->app_ended && (p->peer_ended || p->discard) &&
-	       godwit_stream_delivered(p->stream);
+	return p->app_ended && (p->peer_ended || p->discard) && godwit_stream_delivered(p->stream);
 }
 
 bool pump_run(struct pump *p)

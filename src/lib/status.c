@@ -83,8 +83,7 @@ static size_t list_endpoints(const godwit_node *node, struct addr *out, size_t m
 	return count;
 }
 
-size_t godwit_node_endpoints(const godwit_node *node, char (*out)[GODWIT_ENDPOINT_SIZE],
-			     size_t max)
+size_t godwit_node_endpoints(const godwit_node *node, char (*out)[GODWIT_ENDPOINT_SIZE], size_t max)
 {
 	struct addr found[NETMON_ADDRS_MAX];
 	size_t count = list_endpoints(node, found, max < NETMON_ADDRS_MAX ? max : NETMON_ADDRS_MAX);
