@@ -414,7 +414,7 @@ uint8_t *stream_write_space(struct stream *s, size_t *len)
 		s->tx_blocked = true;
 		return NULL;
 	}
-	space = chain_reserve(&s->tx, room, len);
+	space = chain_reserve(&s->tx, 4096, len); /* chunks grow with what is queued */
 	if (space && *len > room)
 		*len = room;
 	return space;

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/chain.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+struct chunk {
+	struct chunk *next;
+	uint64_t offset; /* of data[0] in the queue */
+	size_t len, capacity;
+	uint8_t data[];
+};
+
+void chain_clear(struct chain *c)
+{
+	while (c->head) {
+		struct chunk *next = c->head->next;
+
+		free(c->head);
+		c->head = next;
+	}
+	c->tail = c->cursor = NULL;
+	c->start = c->end;
+	c->memory = 0;
+}
+
+/* A chunk about as large as what is queued, within bounds: a quiet queue stays small. */
+static struct chunk *add_chunk(struct chain *c, size_t want)
+{
+	size_t capacity = CHAIN_CHUNK_MIN, queued = chain_len(c);
+	struct chunk *chunk;
+
+	while (capacity < CHAIN_CHUNK_MAX && (capacity < want || capacity < queued))
+		capacity *= 2;
+	chunk = malloc(sizeof(*chunk) + capacity);
+	if (!chunk)
+		return NULL;
+	chunk->next = NULL;
+	chunk->offset = c->end;
+	chunk->len = 0;
+	chunk->capacity = capacity;
+	if (c->tail)
+		c->tail->next = chunk;
+	else
+		c->head = chunk;
+	c->tail = chunk;
+	c->memory += sizeof(*chunk) + capacity;
+	return chunk;
+}
+
+uint8_t *chain_reserve(struct chain *c, size_t want, size_t *len)
+{
+	struct chunk *tail = c->tail;
+
+	if (!tail || tail->len == tail->capacity)
+		tail = add_chunk(c, want);
+	if (!tail)
+		return NULL;
+	*len = tail->capacity - tail->len;
+	return tail->data + tail->len;
+}
+
+void chain_commit(struct chain *c, size_t len)
+{
+	assert(c->tail && len <= c->tail->capacity - c->tail->len);
+	c->tail->len += len;
+	c->end += len;
+}
+
+/* Undo an append that ran out of memory halfway. */
+static void truncate_to(struct chain *c, uint64_t end)
+{
+	struct chunk *chunk = c->head, *keep = NULL;
+
+	while (chunk && chunk->offset < end) {
+		keep = chunk;
+		chunk = chunk->next;
+	}
+	while (chunk) {
+		struct chunk *next = chunk->next;
+
+		c->memory -= sizeof(*chunk) + chunk->capacity;
+		free(chunk);
+		chunk = next;
+	}
+	c->tail = keep;
+	c->cursor = NULL;
+	c->end = end;
+	if (!keep) {
+		c->head = NULL;
+		return;
+	}
+	keep->next = NULL;
+	keep->len = (size_t)(end - keep->offset);
+}
+
+int chain_append(struct chain *c, const void *data, size_t len)
+{
+	const uint8_t *from = data;
+	uint64_t end = c->end;
+
+	while (len > 0) {
+		size_t room;
+		uint8_t *to = chain_reserve(c, len, &room);
+
+		if (!to) {
+			truncate_to(c, end);
+			return GW_E_NOMEM;
+		}
+		if (room > len)
+			room = len;
+		memcpy(to, from, room);
+		chain_commit(c, room);
+		from += room;
+		len -= room;
+	}
+	return 0;
+}
+
+const uint8_t *chain_at(struct chain *c, uint64_t offset, size_t *len)
+{
+	struct chunk *chunk = c->cursor;
+
+	assert(offset >= c->start && offset <= c->end);
+	*len = 0;
+	if (offset == c->end)
+		return NULL;
+	if (!chunk || chunk->offset > offset)
+		chunk = c->head;
+	while (chunk->offset + chunk->len <= offset)
+		chunk = chunk->next;
+	c->cursor = chunk;
+	*len = chunk->len - (size_t)(offset - chunk->offset);
+	return chunk->data + (offset - chunk->offset);
+}
+
+void chain_release(struct chain *c, uint64_t offset)
+{
+	assert(offset >= c->start && offset <= c->end);
+	c->start = offset;
+	while (c->head && c->head->offset + c->head->len <= offset) {
+		struct chunk *gone = c->head;
+
+		/* Space may be reserved at the end of the last chunk. */
+		if (gone == c->tail && gone->len < gone->capacity &&
+		    gone->capacity == CHAIN_CHUNK_MIN)
+			return;
+		c->head = gone->next;
+		if (gone == c->tail)
+			c->tail = NULL;
+		if (gone == c->cursor)
+			c->cursor = NULL;
+		c->memory -= sizeof(*gone) + gone->capacity;
+		free(gone);
+	}
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <sodium.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "crypto/address.h"
+#include "crypto/base32.h"
+
+enum {
+	TAG_V4 = 1,
+	TAG_V6 = 2,
+	TAG_SERVICE = 3,
+	CHECK_SIZE = 4,
+	TICKET_MAX = TICKET_TEXT_MAX * 5 / 8,
+};
+
+static void check_bytes(const uint8_t *raw, size_t len, uint8_t out[CHECK_SIZE])
+{
+	static const char CONTEXT[] = "godwit ticket v1";
+	uint8_t hash[crypto_hash_sha256_BYTES];
+	crypto_hash_sha256_state state;
+
+	crypto_hash_sha256_init(&state);
+	crypto_hash_sha256_update(&state, (const uint8_t *)CONTEXT, sizeof(CONTEXT) - 1);
+	crypto_hash_sha256_update(&state, raw, len);
+	crypto_hash_sha256_final(&state, hash);
+	memcpy(out, hash, CHECK_SIZE);
+}
+
+static uint8_t *put_endpoint(uint8_t *at, const struct addr *a)
+{
+	size_t size = a->family == ADDR_V4 ? 4 : 16;
+
+	*at++ = a->family == ADDR_V4 ? TAG_V4 : TAG_V6;
+	*at++ = (uint8_t)(size + 2);
+	memcpy(at, a->ip, size);
+	at += size;
+	*at++ = (uint8_t)(a->port >> 8);
+	*at++ = (uint8_t)a->port;
+	return at;
+}
+
+int ticket_format(const struct ticket *t, char *out)
+{
+	uint8_t raw[TICKET_MAX], *at = raw;
+	size_t name = strlen(t->service);
+
+	if (t->n_endpoints > TICKET_ENDPOINTS_MAX || (name && !service_name_valid(t->service)))
+		return GW_E_INVALID;
+	*at++ = WORD_TICKET;
+	memcpy(at, t->key, KEY_SIZE);
+	at += KEY_SIZE;
+	for (size_t i = 0; i < t->n_endpoints; i++) {
+		if (!addr_is_usable(&t->endpoints[i]))
+			return GW_E_INVALID;
+		at = put_endpoint(at, &t->endpoints[i]);
+	}
+	if (name) {
+		*at++ = TAG_SERVICE;
+		*at++ = (uint8_t)name;
+		memcpy(at, t->service, name);
+		at += name;
+	}
+	check_bytes(raw, (size_t)(at - raw), at);
+	base32_encode(out, raw, (size_t)(at - raw) + CHECK_SIZE);
+	return 0;
+}
+
+static int take_endpoint(struct ticket *t, const uint8_t *value, size_t len, uint8_t family)
+{
+	struct addr a = { .family = family };
+	size_t size = family == ADDR_V4 ? 4 : 16;
+
+	if (len != size + 2 || t->n_endpoints == TICKET_ENDPOINTS_MAX)
+		return GW_E_FORMAT;
+	memcpy(a.ip, value, size);
+	a.port = (uint16_t)(value[size] << 8 | value[size + 1]);
+	if (!addr_is_usable(&a))
+		return GW_E_FORMAT;
+	t->endpoints[t->n_endpoints++] = a;
+	return 0;
+}
+
+static int take_field(struct ticket *t, uint8_t tag, const uint8_t *value, size_t len)
+{
+	switch (tag) {
+	case TAG_V4:
+		return take_endpoint(t, value, len, ADDR_V4);
+	case TAG_V6:
+		return take_endpoint(t, value, len, ADDR_V6);
+	case TAG_SERVICE:
+		if (t->service[0] || len > SERVICE_NAME_MAX)
+			return GW_E_FORMAT;
+		memcpy(t->service, value, len);
+		/* A NUL inside would shorten it. */
+		return strlen(t->service) == len && service_name_valid(t->service) ? 0 :
+										      GW_E_FORMAT;
+	default:
+		return 0; /* of a later version */
+	}
+}
+
+int ticket_parse(struct ticket *out, const char *text)
+{
+	struct ticket t = { 0 };
+	uint8_t raw[TICKET_MAX], check[CHECK_SIZE];
+	size_t len = sizeof(raw), end, at = 1 + KEY_SIZE;
+	int rv = base32_decode(raw, &len, text);
+
+	if (rv < 0)
+		return rv;
+	if (len < 1 || raw[0] != WORD_TICKET)
+		return len < 1 ? GW_E_LENGTH : GW_E_TYPE;
+	if (len < at + CHECK_SIZE)
+		return GW_E_LENGTH;
+	end = len - CHECK_SIZE;
+	check_bytes(raw, end, check);
+	if (memcmp(check, raw + end, CHECK_SIZE) != 0)
+		return GW_E_CHECKSUM;
+	if (!crypto_core_ed25519_is_valid_point(raw + 1))
+		return GW_E_KEY;
+	memcpy(t.key, raw + 1, KEY_SIZE);
+	while (at < end) {
+		if (end - at < 2 || end - at - 2 < raw[at + 1])
+			return GW_E_FORMAT;
+		rv = take_field(&t, raw[at], raw + at + 2, raw[at + 1]);
+		if (rv < 0)
+			return rv;
+		at += 2 + (size_t)raw[at + 1];
+	}
+	*out = t;
+	return 0;
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wire/wire.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/error.h"
+
+/* --- variable-length integers (RFC 9000, section 16) --- */
+
+size_t wire_varint_size(uint64_t value)
+{
+	assert(value <= WIRE_VARINT_MAX);
+	return value < 64 ? 1 : value < 16384 ? 2 : value < 1073741824 ? 4 : 8;
+}
+
+size_t wire_varint_encode(uint8_t *out, uint64_t value)
+{
+	size_t size = wire_varint_size(value);
+
+	for (size_t i = 0; i < size; i++)
+		out[i] = (uint8_t)(value >> (8 * (size - 1 - i)));
+	out[0] |= (uint8_t)((size == 1 ? 0 : size == 2 ? 1 : size == 4 ? 2 : 3) << 6);
+	return size;
+}
+
+ssize_t wire_varint_decode(uint64_t *out, const uint8_t *data, size_t len)
+{
+	uint64_t value;
+	size_t size;
+
+	if (len == 0)
+		return 0;
+	size = (size_t)1 << (data[0] >> 6);
+	if (len < size)
+		return 0;
+	value = data[0] & 0x3f;
+	for (size_t i = 1; i < size; i++)
+		value = value << 8 | data[i];
+	*out = value;
+	return (ssize_t)size;
+}
+
+/* --- reading and writing fields --- */
+
+struct reader {
+	const uint8_t *at, *end;
+	bool bad;
+};
+
+static uint64_t get(struct reader *r)
+{
+	uint64_t value = 0;
+	ssize_t used = wire_varint_decode(&value, r->at, (size_t)(r->end - r->at));
+
+	if (used <= 0) {
+		r->bad = true;
+		return 0;
+	}
+	r->at += used;
+	return value;
+}
+
+static void get_bytes(struct reader *r, void *out, size_t len)
+{
+	if ((size_t)(r->end - r->at) < len) {
+		r->bad = true;
+		return;
+	}
+	memcpy(out, r->at, len);
+	r->at += len;
+}
+
+static uint64_t get_fixed(struct reader *r, size_t size)
+{
+	uint8_t bytes[8] = { 0 };
+	uint64_t value = 0;
+
+	get_bytes(r, bytes, size);
+	for (size_t i = 0; i < size; i++)
+		value = value << 8 | bytes[i];
+	return value;
+}
+
+static uint8_t *put(uint8_t *out, uint64_t value)
+{
+	return out + wire_varint_encode(out, value);
+}
+
+static uint8_t *put_bytes(uint8_t *out, const void *data, size_t len)
+{
+	memcpy(out, data, len);
+	return out + len;
+}
+
+static uint8_t *put_fixed(uint8_t *out, uint64_t value, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		out[i] = (uint8_t)(value >> (8 * (size - 1 - i)));
+	return out + size;
+}
+
+/* --- datagrams --- */
+
+enum datagram_kind wire_classify(const uint8_t *data, size_t len)
+{
+	if (len == 0)
+		return DATAGRAM_UNKNOWN;
+	if (data[0] & 0x40)
+		return DATAGRAM_QUIC;
+	if (data[0] == WIRE_PROBE)
+		return DATAGRAM_PROBE;
+	return data[0] == WIRE_PROBE_REPLY ? DATAGRAM_PROBE_REPLY : DATAGRAM_UNKNOWN;
+}
+
+static void put_probe(uint8_t *out, uint8_t type, const struct wire_probe *p)
+{
+	*out++ = type;
+	out = put_bytes(out, p->token, WIRE_TOKEN_SIZE);
+	out = put_fixed(out, p->size, 2);
+	out = put_fixed(out, p->serial, 4);
+	*out = 0;
+}
+
+size_t wire_probe_encode(uint8_t *out, const struct wire_probe *p)
+{
+	assert(p->size >= WIRE_PROBE_MIN);
+	put_probe(out, WIRE_PROBE, p);
+	memset(out + WIRE_PROBE_MIN, 0, p->size - (size_t)WIRE_PROBE_MIN);
+	return p->size;
+}
+
+size_t wire_probe_reply_encode(uint8_t *out, const struct wire_probe *p)
+{
+	put_probe(out, WIRE_PROBE_REPLY, p);
+	return WIRE_PROBE_MIN;
+}
+
+ssize_t wire_probe_decode(struct wire_probe *out, const uint8_t *data, size_t len)
+{
+	struct reader r = { data + 1, data + len, false };
+	struct wire_probe p;
+
+	if (len < WIRE_PROBE_MIN || (data[0] != WIRE_PROBE && data[0] != WIRE_PROBE_REPLY))
+		return GW_E_FORMAT;
+	get_bytes(&r, p.token, WIRE_TOKEN_SIZE);
+	p.size = (uint16_t)get_fixed(&r, 2);
+	p.serial = (uint32_t)get_fixed(&r, 4);
+	if (r.bad || (data[0] == WIRE_PROBE ? p.size != len :
+					      p.size < WIRE_PROBE_MIN || len != WIRE_PROBE_MIN))
+		return GW_E_FORMAT;
+	*out = p;
+	return (ssize_t)len;
+}
+
+/* --- frames --- */
+
+static uint8_t *put_payload(uint8_t *out, const struct frame *f)
+{
+	switch (f->type) {
+	case FRAME_HELLO:
+		out = put(out, f->hello.version);
+		out = put(out, f->hello.flags);
+		out = put_fixed(out, f->hello.incarnation, 8);
+		out = put(out, f->hello.generation);
+		return put_bytes(out, f->hello.token, WIRE_TOKEN_SIZE);
+	case FRAME_WINDOW:
+		out = put(out, f->window.id);
+		out = put(out, f->window.received);
+		return put(out, f->window.limit);
+	case FRAME_RESET:
+		out = put(out, f->reset.id);
+		return put(out, f->reset.code);
+	case FRAME_DONE:
+		return put(out, f->done.id);
+	case FRAME_PING:
+	case FRAME_PONG:
+		return put(out, f->ping.nonce);
+	default:
+		return out;
+	}
+}
+
+size_t wire_frame_encode(uint8_t *out, const struct frame *f)
+{
+	uint8_t payload[WIRE_FRAME_MAX];
+	size_t len = (size_t)(put_payload(payload, f) - payload);
+	uint8_t *at = put(put(out, f->type), len);
+
+	return (size_t)(put_bytes(at, payload, len) - out);
+}
+
+static void get_payload(struct reader *r, struct frame *f)
+{
+	switch (f->type) {
+	case FRAME_HELLO:
+		f->hello.version = get(r);
+		f->hello.flags = get(r);
+		f->hello.incarnation = get_fixed(r, 8);
+		f->hello.generation = get(r);
+		get_bytes(r, f->hello.token, WIRE_TOKEN_SIZE);
+		break;
+	case FRAME_WINDOW:
+		f->window.id = get(r);
+		f->window.received = get(r);
+		f->window.limit = get(r);
+		break;
+	case FRAME_RESET:
+		f->reset.id = get(r);
+		f->reset.code = get(r);
+		break;
+	case FRAME_DONE:
+		f->done.id = get(r);
+		break;
+	case FRAME_PING:
+	case FRAME_PONG:
+		f->ping.nonce = get(r);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Two integers: 0 when more bytes are needed. */
+static size_t get_pair(uint64_t *first, uint64_t *second, const uint8_t *data, size_t len)
+{
+	ssize_t a = wire_varint_decode(first, data, len), b;
+
+	if (a == 0)
+		return 0;
+	b = wire_varint_decode(second, data + a, len - (size_t)a);
+	return b == 0 ? 0 : (size_t)(a + b);
+}
+
+ssize_t wire_frame_decode(struct frame *out, const uint8_t *data, size_t len)
+{
+	struct frame f = { 0 };
+	struct reader r = { 0 };
+	uint64_t payload;
+	size_t used = get_pair(&f.type, &payload, data, len);
+
+	if (used == 0)
+		return 0;
+	if (payload > WIRE_FRAME_MAX - used)
+		return GW_E_FORMAT;
+	if (len - used < payload)
+		return 0;
+	r.at = data + used;
+	r.end = r.at + payload;
+	get_payload(&r, &f);
+	if (r.bad)
+		return GW_E_FORMAT;
+	*out = f;
+	return (ssize_t)(used + payload);
+}
+
+/* --- segment headers --- */
+
+size_t wire_segment_encode(uint8_t *out, const struct segment_header *h)
+{
+	uint8_t payload[WIRE_SEGMENT_MAX], *end = payload;
+	size_t len;
+
+	end = put(end, h->kind);
+	end = put(end, h->id);
+	end = put(end, h->offset);
+	if (h->kind == SEGMENT_OPEN) {
+		size_t name = strnlen(h->service, WIRE_SERVICE_MAX);
+
+		end = put(end, name);
+		end = put_bytes(end, h->service, name);
+	}
+	len = (size_t)(end - payload);
+	return (size_t)(put_bytes(put(out, len), payload, len) - out);
+}
+
+/* The same rule as crypto/address.h's service_name_valid(). */
+static bool name_valid(const char *name, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		char c = name[i];
+		bool alnum = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+
+		if (!alnum && (i == 0 || (c != '.' && c != '_' && c != '-')))
+			return false;
+	}
+	return len > 0;
+}
+
+ssize_t wire_segment_decode(struct segment_header *out, const uint8_t *data, size_t len)
+{
+	struct segment_header h = { 0 };
+	struct reader r = { 0 };
+	uint64_t size, name;
+	ssize_t used = wire_varint_decode(&size, data, len);
+
+	if (used == 0)
+		return 0;
+	if (size > (uint64_t)WIRE_SEGMENT_MAX - (uint64_t)used)
+		return GW_E_FORMAT;
+	if (len - (size_t)used < size)
+		return 0;
+	r.at = data + used;
+	r.end = r.at + size;
+	h.kind = get(&r);
+	h.id = get(&r);
+	h.offset = get(&r);
+	if (h.kind == SEGMENT_OPEN) {
+		name = get(&r);
+		if (name > WIRE_SERVICE_MAX)
+			return GW_E_FORMAT;
+		get_bytes(&r, h.service, (size_t)name);
+		if (!r.bad && !name_valid(h.service, (size_t)name))
+			return GW_E_FORMAT;
+	} else if (h.kind != SEGMENT_RESUME) {
+		return GW_E_FORMAT;
+	}
+	if (r.bad)
+		return GW_E_FORMAT;
+	*out = h;
+	return used + (ssize_t)size;
+}
