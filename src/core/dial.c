@@ -189,15 +189,24 @@ static void fail_overdue(struct peer *p, gw_time now)
 	set_park_timer(p);
 }
 
-void dial_expire(struct peer *p, gw_time now)
+/* Without streams of ours the peer may still have some that wait for us: a connection in
+ * doubt is replaced for as long as it lives. */
+static bool still_needed(const struct peer *p, gw_time now)
 {
 	const struct connection *used = p->used;
 
+	if (!used || used->state != CONN_USED)
+		return p->n_live > 0 || p->wanted;
+	if (p->must_move && p->n_live == 0)
+		return now < p->dial_started + SILENT_DROP;
+	return used->suspect || p->must_move;
+}
+
+void dial_expire(struct peer *p, gw_time now)
+{
 	if (now >= p->park_at)
 		fail_overdue(p, now);
-	/* The old connection has recovered, or nobody waits any more. */
-	if (dial_active(p) && ((used && used->state == CONN_USED && !used->suspect && !p->must_move) ||
-			       (p->n_live == 0 && !p->wanted)))
+	if (dial_active(p) && !still_needed(p, now))
 		dial_stop(p, NULL, now);
 	if (now >= p->pinned_at) {
 		p->pinned_at = GW_NEVER;

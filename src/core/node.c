@@ -112,18 +112,12 @@ static void receive_probe(struct node *n, const struct path *path, const uint8_t
 		mtu_reply_received(c, &probe, now);
 }
 
-/* Is there anybody whom we would let in? */
-static bool expects_somebody(const struct node *n)
-{
-	return !n->closing && (policy_is_open(&n->policy) || n->n_peers > 0);
-}
-
 static void receive_stranger(struct node *n, const struct path *path, const uint8_t *data,
 			     size_t len, gw_time now)
 {
 	struct connection *c;
 
-	if (!(data[0] & 0x80) || !expects_somebody(n)) {
+	if (!(data[0] & 0x80) || n->closing) {
 		n->stats.drop_no_connection++;
 		return;
 	}
@@ -248,8 +242,7 @@ void node_send_failed(struct node *n, const struct path *path, enum send_failure
 		/* The source address or its interface is gone: let the kernel choose. */
 		c->path.local = (struct addr){ 0 };
 		c->path.ifindex = 0;
-		if (c->state == CONN_USED && !c->suspect &&
-		    (c->peer->n_live > 0 || c->peer->wanted)) {
+		if (c->state == CONN_USED && !c->suspect) {
 			c->suspect = true;
 			dial_now(c->peer, now);
 		}
@@ -310,10 +303,9 @@ static void recheck(struct peer *p, gw_time now)
 {
 	struct connection *c = p->used;
 
-	if (p->n_live == 0 && !p->wanted)
-		return;
 	if (!c || c->state != CONN_USED) {
-		dial_now(p, now);
+		if (p->n_live > 0 || p->wanted)
+			dial_now(p, now);
 	} else if (!have_local(p->node, &c->local_seen) || !have_local(p->node, &c->path.local)) {
 		p->must_move = true;
 		dial_now(p, now);
@@ -340,7 +332,7 @@ void node_clock_jumped(struct node *n, gw_time now)
 
 		if (p->used)
 			p->used->suspect = true;
-		if (p->n_live > 0 || p->wanted)
+		if (p->used || p->n_live > 0 || p->wanted)
 			dial_now(p, now);
 	}
 }

@@ -315,6 +315,7 @@ void peer_use(struct connection *c, gw_time now)
 	list_each(&p->streams, i, tmp)
 		stream_repeat(container_of(i, struct stream, peer_link));
 	send_pings(p, now);
+	p->wanted = p->n_pings > 0;
 	mtu_start(c, now);
 	connection_schedule(c, now);
 	peer_raise(p, 0);
@@ -358,6 +359,8 @@ static int dialler_hello(struct connection *c, const struct frame *f, gw_time no
 		connection_kill(c, CLOSE_IN_USE, GW_E_RESTARTED, now);
 		return 0;
 	}
+	if (c->state == CONN_CLOSED)
+		return 0; /* the streams it was dialled for have failed with the old process */
 	if (f->hello.generation > c->generation) {
 		/* A connection that we have not seen in use outranks this one. */
 		if (f->hello.generation > p->generation)
@@ -482,7 +485,7 @@ gw_time peer_idle_due(const struct connection *c)
 	gw_time since = time_max(c->heard_at, c->state_since);
 
 	if (p->n_live == 0)
-		return p->wanted ? GW_NEVER : since + c->node->config.idle_timeout;
+		return since + c->node->config.idle_timeout;
 	return time_max(since, c->pinged_at) + KEEPALIVE;
 }
 
@@ -498,8 +501,7 @@ void peer_check(struct connection *c, gw_time now)
 		}
 		if (!c->suspect && now >= since + connection_silence_limit(c)) {
 			c->suspect = true;
-			if (p->n_live > 0 || p->wanted)
-				dial_now(p, now);
+			dial_now(p, now);
 		}
 	}
 	if (c->stream_heard_at != GW_NEVER && now >= c->stream_heard_at + QUIET_AFTER) {
@@ -540,6 +542,14 @@ int peer_ping(struct peer *p, uint64_t *id, gw_time now)
 
 /* --- loss --- */
 
+/* It is of no use to dial again. */
+static void give_up(struct peer *p, int error)
+{
+	p->wanted = false;
+	fail_streams(p, error, true);
+	peer_raise(p, error);
+}
+
 /* What the end of a connection means for the whole peer. */
 static void judge(struct connection *c)
 {
@@ -554,13 +564,11 @@ static void judge(struct connection *c)
 		break;
 	case GW_E_IN_USE:
 		c->node->in_use = true;
+		give_up(p, GW_E_IN_USE);
 		break;
 	case GW_E_DENIED:
-		if (c->dialler) {
-			p->wanted = false;
-			fail_streams(p, GW_E_DENIED, true);
-			peer_raise(p, GW_E_DENIED);
-		}
+		if (c->dialler)
+			give_up(p, GW_E_DENIED);
 		break;
 	case GW_E_KEY:
 	case GW_E_UNREACHABLE:

@@ -155,11 +155,3 @@ bool policy_welcomes(const struct policy *p, const uint8_t key[KEY_SIZE])
 			return true;
 	return false;
 }
-
-bool policy_is_open(const struct policy *p)
-{
-	for (size_t i = 0; i < p->count; i++)
-		if (p->services[i].any || p->services[i].n_keys > 0)
-			return true;
-	return false;
-}

@@ -19,7 +19,5 @@ void policy_disallow(struct policy *p, const char *name, const uint8_t *key);
 bool policy_allows(const struct policy *p, const char *name, const uint8_t key[KEY_SIZE]);
 /* Is there any service that the key may use? */
 bool policy_welcomes(const struct policy *p, const uint8_t key[KEY_SIZE]);
-/* Is anybody at all welcome? */
-bool policy_is_open(const struct policy *p);
 
 #endif

@@ -24,7 +24,7 @@ bool segment_has_output(const struct stream *s)
 		return false;
 	if (s->segment >= 0 && s->segment_header_sent < s->segment_header_len)
 		return true;
-	if (s->segment < 0 && !s->answered)
+	if (s->segment < 0 && !s->answered && !s->tx_fin_sent)
 		return true; /* the OPEN */
 	if (s->tx_delivered)
 		return false;

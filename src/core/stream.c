@@ -149,9 +149,10 @@ static uint64_t fair_window(const struct stream *s)
 {
 	const struct node *n = s->node;
 	size_t others = n->committed - s->committed;
-	size_t free_memory =
-		n->config.memory_limit > others ? n->config.memory_limit - others : 0;
-	size_t share = n->config.memory_limit / 4 / (n->n_streams + 1);
+	/* Three quarters are kept for the first windows of streams to come. */
+	size_t pool = n->config.memory_limit / 4;
+	size_t free_memory = pool > others ? pool - others : 0;
+	size_t share = pool / (n->n_streams + 1);
 
 	if (share > free_memory)
 		share = free_memory;
