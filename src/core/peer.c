@@ -344,6 +344,7 @@ static int accept_hello(struct connection *c, const struct frame *f, gw_time now
 		return 0;
 	}
 	c->generation = f->hello.generation;
+	dial_add_endpoint(p, &c->path.remote);
 	connection_set_state(c, CONN_UP, now);
 	connection_hello(c);
 	if (c->generation > p->generation)
@@ -456,7 +457,7 @@ int peer_frame(struct connection *c, const struct frame *f, gw_time now)
 		return reset_frame(p, f);
 	case FRAME_DONE:
 		s = map_get(&p->by_id, f->done.id);
-		return s ? stream_done(s) : 0;
+		return s ? stream_done(s, now) : 0;
 	case FRAME_PING:
 		reply.ping.nonce = f->ping.nonce;
 		connection_send(c, &reply);

@@ -20,14 +20,12 @@ static uint64_t sendable_end(const struct stream *s)
 
 bool segment_has_output(const struct stream *s)
 {
-	if (s->state != STREAM_LIVE || !s->peer->used)
+	if (s->state != STREAM_LIVE || s->tx_delivered || !s->peer->used)
 		return false;
 	if (s->segment >= 0 && s->segment_header_sent < s->segment_header_len)
 		return true;
 	if (s->segment < 0 && !s->answered && !s->tx_fin_sent)
 		return true; /* the OPEN */
-	if (s->tx_delivered)
-		return false;
 	if (s->tx_next < sendable_end(s))
 		return true;
 	return s->tx_finished && !s->tx_fin_sent && s->tx_next == s->tx.end;

@@ -302,12 +302,13 @@ int stream_window(struct stream *s, uint64_t received, uint64_t limit, gw_time n
 	return 0;
 }
 
-int stream_done(struct stream *s)
+int stream_done(struct stream *s, gw_time now)
 {
 	switch (s->state) {
 	case STREAM_LIVE:
 		if (!s->tx_finished)
 			return GW_E_PROTOCOL;
+		stream_answered(s, now);
 		if (!s->tx_delivered) {
 			s->tx_delivered = true;
 			if (!s->tx_fin_sent)

@@ -29,7 +29,7 @@ int stream_received(struct stream *s, uint64_t from, const uint8_t *data, size_t
 
 /* Frames.  Negative: protocol error. */
 int stream_window(struct stream *s, uint64_t received, uint64_t limit, gw_time now);
-int stream_done(struct stream *s);
+int stream_done(struct stream *s, gw_time now);
 void stream_reset_received(struct stream *s, uint64_t code);
 
 #endif
