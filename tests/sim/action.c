@@ -186,6 +186,13 @@ void act_restart(struct sim *s, struct action *a)
 	s->restart_grace = s->now + a->value + s->slack;
 }
 
+void act_kill(struct sim *s, struct action *a)
+{
+	(void)s;
+	if (a->proc->alive)
+		proc_kill(a->proc);
+}
+
 void act_start(struct sim *s, struct action *a)
 {
 	struct proc *p = a->proc;

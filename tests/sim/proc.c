@@ -5,6 +5,8 @@
 
 #include "sim.h"
 
+#define STOP_DELAY (500 * GW_MSEC)
+
 enum {
 	PORT_FIRST = 4100,
 	PUMP_ROUNDS_MAX = 1000,
@@ -280,6 +282,8 @@ static void event(struct proc *p, const struct event *ev)
 		break;
 	case EVENT_IDENTITY_IN_USE:
 		sim_note(p->sim, "%s: identity in use elsewhere", p->name);
+		if (p->obedient && !p->in_use)
+			sim_action(p->sim, p->sim->now + STOP_DELAY, act_kill)->proc = p;
 		p->in_use = true;
 		break;
 	}

@@ -528,13 +528,6 @@ static bool older_stopped(struct sim *s)
 	return s->procs[0].in_use && !s->procs[2].in_use;
 }
 
-static void act_leave_if_in_use(struct sim *s, struct action *a)
-{
-	if (a->proc->alive && a->proc->in_use)
-		proc_kill(a->proc);
-	(void)s;
-}
-
 /* C has A's key.  The newer one wins, also when A was cut off for a while. */
 static void build_in_use(struct sim *s)
 {
@@ -561,8 +554,7 @@ static void build_in_use(struct sim *s)
 	sim_action(s, later(s, 3000, 4000), act_start)->proc = c;
 	for (uint64_t n = sim_between(s, 1, 3); n; n--)
 		flow_random(s, c, b, later(s, 4000, 5000), 50 * KB);
-	if (sim_chance(s, 50))
-		sim_action(s, later(s, 24000, 26000), act_leave_if_in_use)->proc = a;
+	a->obedient = sim_chance(s, 50);
 	s->verdict = older_stopped;
 	tell_apart(s);
 }
@@ -728,8 +720,9 @@ static void build_wrong_server(struct sim *s)
 		struct flow *f = flow_random(s, a, c, later(s, 0, 500), 20 * KB);
 
 		f->park_timeout = sim_between(s, 1, 10) * GW_SEC;
-		flow_allow(f, GW_E_PARKED_OUT);
+		flow_allow(f, GW_E_UNREACHABLE);
 	}
+	s->slack = 90 * GW_SEC; /* a stream never sent waits for 60 s */
 	s->verdict = dial_refused;
 }
 
@@ -746,8 +739,6 @@ static void build_unwelcome_client(struct sim *s)
 	for (uint64_t n = sim_between(s, 1, 3); n; n--) {
 		struct flow *f = flow_random(s, &s->procs[0], &s->procs[1], later(s, 0, 500), 20 * KB);
 
-		f->park_timeout = sim_between(s, 3, 10) * GW_SEC;
-		flow_allow(f, GW_E_PARKED_OUT);
 		flow_allow(f, GW_E_DENIED);
 	}
 	s->verdict = dial_denied;

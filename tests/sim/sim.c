@@ -305,11 +305,13 @@ static bool run_until(struct sim *s, bool (*done)(struct sim *s), gw_time until)
 
 /* --- phases of a run --- */
 
-static gw_time readers_awake(const struct sim *s)
+/* When the last of the applications acts by the clock. */
+static gw_time scripts_end(const struct sim *s)
 {
 	gw_time latest = 0;
 
-	for (size_t i = 0; i < s->n_flows; i++)
+	for (size_t i = 0; i < s->n_flows; i++) {
+		latest = time_max(latest, s->flows[i].open_at);
 		for (int side = 0; side < 2; side++) {
 			const struct end *e = &s->flows[i].ends[side];
 
@@ -318,6 +320,7 @@ static gw_time readers_awake(const struct sim *s)
 			if (e->reset_at != GW_NEVER)
 				latest = time_max(latest, e->reset_at);
 		}
+	}
 	return latest;
 }
 
@@ -354,12 +357,12 @@ static bool transfers_done(struct sim *s)
 static void run_transfers(struct sim *s)
 {
 	while (!s->failure[0] && !transfers_done(s)) {
-		gw_time until = time_max(s->last_action, readers_awake(s)) + s->slack;
+		gw_time until = time_max(s->last_action, scripts_end(s)) + s->slack;
 
 		/* Actions push the end back, so look again when the time has come. */
 		if (!run_until(s, transfers_done, until) && !s->failure[0] &&
 		    !s->pending_actions &&
-		    until >= time_max(s->last_action, readers_awake(s)) + s->slack) {
+		    until >= time_max(s->last_action, scripts_end(s)) + s->slack) {
 			report_hang(s);
 			return;
 		}

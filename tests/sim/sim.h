@@ -111,6 +111,7 @@ struct proc {
 	uint16_t port;
 	struct map handles;   /* stream pointer -> end: what the application holds */
 	bool in_use;          /* got EVENT_IDENTITY_IN_USE */
+	bool obedient;        /* stops when it gets that */
 	bool secretive;       /* allows nobody anything */
 	int peer_error;       /* of the last EVENT_PEER with PEER_FAILED */
 	unsigned peer_failures, peer_connects, pongs;
@@ -301,6 +302,7 @@ void act_sleep(struct sim *s, struct action *a);     /* value: how long */
 void act_wake(struct sim *s, struct action *a);
 void act_drop(struct sim *s, struct action *a);      /* value: drop mask, both directions */
 void act_restart(struct sim *s, struct action *a);   /* value: how long it is away; notify: says goodbye */
+void act_kill(struct sim *s, struct action *a);
 void act_start(struct sim *s, struct action *a);
 void act_debug_move(struct sim *s, struct action *a);
 void act_debug_break(struct sim *s, struct action *a);
