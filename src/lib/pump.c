@@ -11,6 +11,9 @@
 
 enum { TURN_BYTES = 1 << 20 }; /* copied each way before others get their turn */
 
+/* As long as TCP keeps a closed socket whose peer neither ends nor sends (FIN-WAIT-2). */
+#define LINGER (60 * GW_SEC)
+
 struct pump {
 	struct loop *loop;
 	godwit_stream *stream;
@@ -20,6 +23,8 @@ struct pump {
 	bool app_ended;  /* the application's end of bytes has been passed to the stream */
 	bool peer_ended; /* the peer's end of bytes has been passed to the socket */
 	bool discard;    /* the application has closed: nobody will read what comes */
+	bool unwanted;   /* ... and something has come */
+	struct loop_timer *linger; /* closed and delivered, but the peer goes on */
 	pump_done_fn *done;
 	void *user;
 };
@@ -68,14 +73,6 @@ static void close_socket(struct pump *p)
 	p->fd = -1;
 }
 
-void pump_free(struct pump *p)
-{
-	close_socket(p);
-	godwit_stream_set_user(p->stream, NULL);
-	godwit_stream_free(p->stream);
-	free(p);
-}
-
 /* True while the socket should be watched for input. */
 static bool socket_to_stream(struct pump *p)
 {
@@ -110,6 +107,7 @@ static ssize_t pass_on(struct pump *p, const void *data, size_t len)
 {
 	ssize_t n;
 
+	p->unwanted |= p->discard;
 	if (p->discard)
 		return (ssize_t)len;
 	n = send(p->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -117,7 +115,7 @@ static ssize_t pass_on(struct pump *p, const void *data, size_t len)
 		return n;
 	if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
 		return -1;
-	p->discard = true;
+	p->discard = p->unwanted = true;
 	return (ssize_t)len;
 }
 
@@ -134,7 +132,8 @@ static bool stream_to_socket(struct pump *p)
 		if (len == 0) {
 			if (!godwit_stream_read_finished(p->stream))
 				return false;
-			shutdown(p->fd, SHUT_WR);
+			if (p->fd >= 0)
+				shutdown(p->fd, SHUT_WR);
 			p->peer_ended = true;
 			return false;
 		}
@@ -149,11 +148,44 @@ static bool stream_to_socket(struct pump *p)
 	return false;
 }
 
+void pump_free(struct pump *p)
+{
+	if (p->fd >= 0)
+		stream_to_socket(p); /* after a failure: what had come before it */
+	close_socket(p);
+	loop_timer_free(p->linger);
+	godwit_stream_set_user(p->stream, NULL);
+	godwit_stream_free(p->stream);
+	free(p);
+}
+
+/* When the application has closed, what it wrote is delivered first; then whatever the peer
+ * sends resets the stream, as TCP does.  (A reset at once could overtake the bytes.) */
 static bool ended(const struct pump *p)
 {
 	if (godwit_stream_error(p->stream) != 0)
 		return true;
-	return p->app_ended && (p->peer_ended || p->discard) && godwit_stream_delivered(p->stream);
+	return p->app_ended && (p->peer_ended || p->unwanted) && godwit_stream_delivered(p->stream);
+}
+
+static void on_linger(void *user)
+{
+	struct pump *p = user;
+
+	if (p->done)
+		p->done(p->user, p);
+}
+
+/* Nothing is left to do but to see the peer's end. */
+static bool start_linger(struct pump *p)
+{
+	if (p->linger || !p->discard || !p->app_ended || !godwit_stream_delivered(p->stream))
+		return true;
+	close_socket(p);
+	p->linger = loop_timer_new(p->loop, on_linger, p);
+	if (p->linger)
+		loop_timer_set(p->linger, loop_clock() + LINGER);
+	return p->linger != NULL;
 }
 
 bool pump_run(struct pump *p)
@@ -162,15 +194,13 @@ bool pump_run(struct pump *p)
 
 	if (godwit_stream_error(p->stream) != 0)
 		return false;
-	if (p->fd < 0)
-		return !ended(p);
 	out = stream_to_socket(p);
 	in = socket_to_stream(p);
 	if (p->app_ended && p->peer_ended)
 		close_socket(p);
-	else
+	else if (p->source)
 		loop_modify(p->source, (in ? LOOP_IN : 0U) | (out ? LOOP_OUT : 0U));
-	return !ended(p);
+	return !ended(p) && start_linger(p);
 }
 
 static void on_socket(void *user, int fd, unsigned events)
