@@ -309,6 +309,12 @@ def test_identity_for_openssl(w):
     assert node.ok("id", "--identity", "ephemeral") != address
 
 
+def test_home_is_private(w):
+    """The home of a running node, with its control socket, is closed to other users."""
+    node = Node(w.a, "node").up()
+    assert stat.S_IMODE(os.stat(node.home).st_mode) & 0o077 == 0, oct(os.stat(node.home).st_mode)
+
+
 def test_bad_identities(w):
     """Readable by others, truncated, empty, of another type, absent: refused, each saying which."""
     node = Node(w.a, "node")
