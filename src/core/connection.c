@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/dial.h"
 #include "core/mtu.h"
 #include "core/peer.h"
 #include "core/quic.h"
@@ -552,6 +553,8 @@ static void note_heard(struct connection *c, const struct path *path, gw_time no
 
 		addr_from_sockaddr(&c->path.remote, p->remote.addr, p->remote.addrlen);
 		addr_from_sockaddr(&c->path.local, p->local.addr, p->local.addrlen);
+		if (c->peer)
+			dial_add_endpoint(c->peer, &c->path.remote);
 	}
 	if (!c->dialler && addr_equal(&path->local, &c->path.local))
 		c->path.ifindex = path->ifindex;

@@ -36,6 +36,8 @@ static gw_time park_deadline(const struct stream *s, const struct peer *p)
 
 	if (!s->sent && timeout < FIRST_CONNECT)
 		timeout = FIRST_CONNECT;
+	if (s->state == STREAM_RESETTING)
+		timeout = timeout > GW_NEVER - FORGET_AFTER ? GW_NEVER : timeout + FORGET_AFTER;
 	return timeout > GW_NEVER - since ? GW_NEVER : since + timeout;
 }
 
@@ -184,7 +186,7 @@ static void fail_overdue(struct peer *p, gw_time now)
 		struct stream *s = container_of(i, struct stream, peer_link);
 
 		if (s->state != STREAM_RETIRED && park_deadline(s, p) <= now)
-			stream_fail(s, s->sent ? GW_E_PARKED_OUT : GW_E_UNREACHABLE);
+			stream_park_out(s);
 	}
 	set_park_timer(p);
 }

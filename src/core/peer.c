@@ -406,6 +406,21 @@ static int reset_frame(struct peer *p, const struct frame *f)
 	return 0;
 }
 
+/* A WINDOW repeats that a stream is alive for the peer: one that we have forgotten is lost. */
+static int window_of_none(struct peer *p, uint64_t id)
+{
+	struct frame reset = { .type = FRAME_RESET };
+
+	if (is_ours(p, id))
+		return id >= p->next_id ? GW_E_PROTOCOL : 0;
+	if (seen_has(&p->seen, id / 2))
+		return 0;
+	reset.reset.id = id;
+	reset.reset.code = STREAM_CODE_LOST;
+	peer_send(p, &reset);
+	return 0;
+}
+
 static void pong(struct connection *c, uint64_t nonce, gw_time now)
 {
 	struct peer *p = c->peer;
@@ -452,7 +467,7 @@ int peer_frame(struct connection *c, const struct frame *f, gw_time now)
 		s = map_get(&p->by_id, f->window.id);
 		if (s)
 			return stream_window(s, f->window.received, f->window.limit, now);
-		return is_ours(p, f->window.id) && f->window.id >= p->next_id ? GW_E_PROTOCOL : 0;
+		return window_of_none(p, f->window.id);
 	case FRAME_RESET:
 		return reset_frame(p, f);
 	case FRAME_DONE:

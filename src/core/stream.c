@@ -119,6 +119,37 @@ void stream_fail(struct stream *s, int error)
 	stream_bury(s);
 }
 
+/* Both directions end; the peer is told, now or when it is connected again. */
+static void abandon(struct stream *s, enum stream_code code, int error)
+{
+	s->error = error;
+	cut_segment(s);
+	drop_received(s);
+	if (!s->sent) {
+		retire(s); /* the peer has never heard of it */
+		stream_bury(s);
+		return;
+	}
+	s->state = STREAM_RESETTING;
+	s->reset_code = code;
+	recount(s);
+	stream_repeat(s);
+}
+
+void stream_park_out(struct stream *s)
+{
+	if (s->state == STREAM_RESETTING) {
+		/* The peer has not come to hear of it either.  What it may still say of the
+		 * id is answered `lost`, as for one that was never seen. */
+		seen_clear(&s->peer->seen);
+		retire(s);
+		stream_bury(s);
+		return;
+	}
+	stream_raise(s, STREAM_FAILED);
+	abandon(s, STREAM_CODE_PARKED_OUT, s->sent ? GW_E_PARKED_OUT : GW_E_UNREACHABLE);
+}
+
 static bool received_all(const struct stream *s)
 {
 	return s->rx_final != UINT64_MAX && s->rx.end == s->rx_final;
@@ -349,7 +380,7 @@ static int code_error(uint64_t code)
 
 void stream_reset_received(struct stream *s, uint64_t code)
 {
-	stream_fail(s, s->state == STREAM_LIVE ? code_error(code) : s->error);
+	stream_fail(s, code_error(code));
 }
 
 /* --- the application's side (core/node.h) --- */
@@ -443,21 +474,8 @@ void stream_finish(struct stream *s, gw_time now)
 void stream_reset(struct stream *s, enum stream_code code, gw_time now)
 {
 	(void)now;
-	if (s->state != STREAM_LIVE)
-		return;
-	if (s->error == 0)
-		s->error = GW_E_CLOSED;
-	cut_segment(s);
-	drop_received(s);
-	if (!s->sent) {
-		retire(s); /* the peer has never heard of it */
-		stream_bury(s);
-		return;
-	}
-	s->state = STREAM_RESETTING;
-	s->reset_code = code;
-	recount(s);
-	stream_repeat(s);
+	if (s->state == STREAM_LIVE)
+		abandon(s, code, GW_E_CLOSED);
 }
 
 const uint8_t *stream_read(struct stream *s, size_t *len)

@@ -58,6 +58,7 @@ enum {
 #define REDIAL_SLOW (15 * GW_SEC)
 #define REDIAL_FAST_FOR (15 * 60 * GW_SEC)
 #define PINNED_DELAY (100 * GW_MSEC)
+#define FORGET_AFTER (3600 * GW_SEC)
 
 /* --- connection --- */
 
