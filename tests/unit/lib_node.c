@@ -9,11 +9,40 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <godwit/godwit.h>
 
 enum { PATIENCE_MS = 10000, BULK = 3000000 };
+
+/* Every so many calls that send find the socket full. */
+static unsigned full_every, sends;
+
+static bool is_full(void)
+{
+	if (full_every == 0 || ++sends % full_every != 0)
+		return false;
+	errno = EAGAIN;
+	return true;
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	return is_full() ? -1 : syscall(SYS_sendmsg, fd, msg, flags);
+}
+
+int sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
+{
+	return is_full() ? -1 : (int)syscall(SYS_sendmmsg, fd, msgs, count, flags);
+}
 
 struct side {
 	godwit_node *node;
@@ -132,7 +161,7 @@ static int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* One turn of an event loop that hosts both. */
+/* One turn of an event loop that hosts both: send what was asked for, wait, take what came. */
 static void turn(void)
 {
 	struct pollfd p[2] = {
@@ -140,6 +169,8 @@ static void turn(void)
 		{ .fd = godwit_node_fd(b.node), .events = POLLIN },
 	};
 
+	drain(&a);
+	drain(&b);
 	assert_true(poll(p, 2, PATIENCE_MS) >= 0);
 	if (p[0].revents)
 		godwit_node_process(a.node);
@@ -195,6 +226,20 @@ static void bytes_and_both_ends_arrive(void **state)
 	godwit_stream_free(b.stream);
 	RUN_UNTIL(godwit_node_streams(a.node, NULL, 0) == 0 &&
 		  godwit_node_streams(b.node, NULL, 0) == 0);
+}
+
+static void full_socket_only_delays(void **state)
+{
+	(void)state;
+	full_every = 3;
+	open_stream("sink");
+	while (a.sent < BULK / 2) {
+		send_until(&a, BULK / 2);
+		turn();
+	}
+	RUN_UNTIL(b.received == BULK / 2);
+	full_every = 0;
+	assert_false(b.corrupt);
 }
 
 static void check_fault(const char *fault)
@@ -391,10 +436,79 @@ static void wrong_options_are_refused(void **state)
 	assert_null(node);
 }
 
+/* --- the network changes --- */
+
+static void interface(const char *name, unsigned long request, struct ifreq *r)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	strcpy(r->ifr_name, name);
+	assert_int_equal(ioctl(fd, request, r), 0);
+	close(fd);
+}
+
+static void add_address(const char *name, const char *ip)
+{
+	struct ifreq r = { 0 };
+	struct sockaddr_in *sin = (struct sockaddr_in *)&r.ifr_addr;
+
+	sin->sin_family = AF_INET;
+	assert_int_equal(inet_pton(AF_INET, ip, &sin->sin_addr), 1);
+	interface(name, SIOCSIFADDR, &r);
+}
+
+static void wait_network_event(godwit_node *node)
+{
+	godwit_event e;
+
+	for (;;) {
+		struct pollfd p = { .fd = godwit_node_fd(node), .events = POLLIN };
+
+		assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+		godwit_node_process(node);
+		while (godwit_node_next_event(node, &e))
+			if (e.type == GODWIT_EVENT_NETWORK)
+				return;
+	}
+}
+
+/* The last test: it leaves the process in another network namespace. */
+static void endpoints_follow_the_network(void **state)
+{
+	char found[4][GODWIT_ENDPOINT_SIZE], expected[GODWIT_ENDPOINT_SIZE];
+	struct ifreq up = { .ifr_flags = IFF_UP };
+	struct side s;
+
+	(void)state;
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
+		skip();
+	start(&s, "0.0.0.0:0");
+	assert_int_equal(godwit_node_endpoints(s.node, found, 4), 0); /* nothing is up */
+	interface("lo", SIOCSIFFLAGS, &up);
+	wait_network_event(s.node);
+	assert_int_equal(godwit_node_endpoints(s.node, found, 4), 1);
+	snprintf(expected, sizeof(expected), "127.0.0.1:%u", godwit_node_port(s.node));
+	assert_string_equal(found[0], expected);
+
+	add_address("lo:1", "10.9.8.7"); /* better than loopback, which is then left out */
+	wait_network_event(s.node);
+	add_address("lo:2", "169.254.9.9");
+	do
+		wait_network_event(s.node);
+	while (godwit_node_endpoints(s.node, found, 4) != 2);
+	snprintf(expected, sizeof(expected), "10.9.8.7:%u", godwit_node_port(s.node));
+	assert_string_equal(found[0], expected);
+	snprintf(expected, sizeof(expected), "169.254.9.9:%u", godwit_node_port(s.node));
+	assert_string_equal(found[1], expected);
+	assert_int_equal(godwit_node_endpoints(s.node, found, 1), 1);
+	godwit_node_free(s.node);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(bytes_and_both_ends_arrive, setup, teardown),
+		cmocka_unit_test_setup_teardown(full_socket_only_delays, setup, teardown),
 		cmocka_unit_test_setup_teardown(stream_survives_a_move, setup, teardown),
 		cmocka_unit_test_setup_teardown(stream_survives_another_port, setup, teardown),
 		cmocka_unit_test_setup_teardown(refusals_have_their_reasons, setup, teardown),
@@ -404,6 +518,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ticket_leads_here, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_destinations_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_options_are_refused, setup, teardown),
+		cmocka_unit_test(endpoints_follow_the_network),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
