@@ -216,7 +216,7 @@ static int stream_close_callback(ngtcp2_conn *quic, uint32_t flags, int64_t id, 
 		return fail(c);
 	if (ngtcp2_conn_is_local_stream(quic, id)) {
 		if (c->state == CONN_USED && stream_user)
-			segment_ended(stream_user, c->now);
+			segment_ended(stream_user);
 		return 0;
 	}
 	ngtcp2_conn_extend_max_streams_bidi(quic, 1);

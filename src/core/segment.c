@@ -162,13 +162,17 @@ void segment_acknowledged(struct stream *s, uint64_t end, gw_time now)
 	stream_acknowledged(s, offset, now);
 }
 
-void segment_ended(struct stream *s, gw_time now)
+void segment_forget(struct stream *s)
 {
-	(void)now;
 	s->segment = -1;
 	free(s->segment_header);
 	s->segment_header = NULL;
 	s->segment_header_len = s->segment_header_sent = 0;
+}
+
+void segment_ended(struct stream *s)
+{
+	segment_forget(s);
 	stream_bury(s);
 }
 
@@ -178,7 +182,7 @@ void segment_detach(struct stream *s)
 	s->tx_next = s->tx.start;
 	s->tx_fin_sent = false;
 	s->quantum = 0;
-	segment_ended(s, 0);
+	segment_ended(s);
 }
 
 /* --- receiving --- */

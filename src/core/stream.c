@@ -55,8 +55,9 @@ struct stream *stream_new(struct peer *p, uint64_t id, const char *service, bool
 
 void stream_bury(struct stream *s)
 {
-	/* ngtcp2 may hold pointers into the send buffer until the segment has ended. */
-	if (s->state != STREAM_RETIRED || !s->released || s->segment >= 0)
+	if (s->state != STREAM_RETIRED || !s->released)
+		return;
+	if (s->segment >= 0 && !segment_forget(s))
 		return;
 	list_remove(&s->peer_link);
 	list_remove(&s->ready_link);
@@ -65,7 +66,6 @@ void stream_bury(struct stream *s)
 	chain_clear(&s->rx);
 	recount(s);
 	free(s->segment_header);
-	s->node->n_streams--;
 	free(s);
 }
 
@@ -85,6 +85,7 @@ static void retire(struct stream *s)
 	s->state = STREAM_RETIRED;
 	map_remove(&s->peer->by_id, s->id);
 	s->peer->n_live--;
+	s->node->n_streams--;
 	list_remove(&s->ready_link);
 	recount(s);
 	peer_streams_changed(s->peer);
@@ -98,6 +99,12 @@ static void cut_segment(struct stream *s)
 		return;
 	quic_end_sending(s->peer->used->quic, s->segment);
 	connection_touch(s->peer->used);
+	if (s->segment_header_sent == 0) {
+		/* The peer never sees this QUIC stream and will not end its half; ngtcp2 holds
+		 * no pointer to our bytes. */
+		ngtcp2_conn_set_stream_user_data(s->peer->used->quic, s->segment, NULL);
+		segment_forget(s);
+	}
 }
 
 static void drop_received(struct stream *s)
