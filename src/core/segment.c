@@ -160,6 +160,12 @@ void segment_acknowledged(struct stream *s, uint64_t end, gw_time now)
 	s->segment_header = NULL;
 	offset = s->segment_start + (end - s->segment_header_len);
 	stream_acknowledged(s, offset, now);
+	stream_bury(s);
+}
+
+bool segment_acknowledged_all(const struct stream *s)
+{
+	return !s->segment_header && s->tx_next == s->tx.start;
 }
 
 void segment_forget(struct stream *s)

@@ -27,13 +27,11 @@ void segment_output(struct stream *s, struct segment_output *out);
 void segment_sent(struct stream *s, const struct segment_output *o, size_t taken);
 /* The peer has the first `end` bytes of the segment's QUIC stream. */
 void segment_acknowledged(struct stream *s, uint64_t end, gw_time now);
+bool segment_acknowledged_all(const struct stream *s);
 /* Its QUIC stream is complete.  May free the stream. */
 void segment_ended(struct stream *s);
 /* There is no segment any more. */
 void segment_forget(struct stream *s);
-/* Let its QUIC stream end without us; one that was cut may never be complete, since the peer
- * need not have seen its beginning.  False: ngtcp2 may still want to send its bytes again. */
-bool segment_forget(struct stream *s);
 /* The connection is no longer the used one.  May free the stream. */
 void segment_detach(struct stream *s);
 

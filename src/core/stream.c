@@ -57,8 +57,13 @@ void stream_bury(struct stream *s)
 {
 	if (s->state != STREAM_RETIRED || !s->released)
 		return;
-	if (s->segment >= 0 && !segment_forget(s))
-		return;
+	/* ngtcp2 may send bytes again until they are acknowledged.  The end of the segment is not
+	 * waited for: when its reset overtakes its beginning, the peer never ends its half. */
+	if (s->segment >= 0) {
+		if (!segment_acknowledged_all(s))
+			return;
+		ngtcp2_conn_set_stream_user_data(s->peer->used->quic, s->segment, NULL);
+	}
 	list_remove(&s->peer_link);
 	list_remove(&s->ready_link);
 	list_remove(&s->event_link);
