@@ -488,7 +488,7 @@ static ssize_t send_some(struct udp *u, const struct msghdr *model, const uint8_
 
 		return error ? error : (ssize_t)queued;
 	}
-	for (int i = 0; i < n; i++)
+	for (unsigned i = 0; i < count && i < (unsigned)n; i++)
 		sent += iov[i].iov_len;
 	u->stats.send_datagrams += (uint64_t)n;
 	return (ssize_t)sent;
@@ -508,16 +508,17 @@ static int send_plain(struct udp *u, const struct msghdr *model, const uint8_t *
 }
 
 /* One super-datagram; *refused when the kernel or the device cannot do it. */
-static int send_gso(struct udp *u, struct msghdr *msg, const uint8_t *data, size_t len,
+static int send_gso(struct udp *u, const struct msghdr *model, const uint8_t *data, size_t len,
 		    size_t segment, bool *refused)
 {
 	struct iovec iov = { (void *)(uintptr_t)data, len };
+	struct msghdr msg = *model;
 	ssize_t n;
 
-	msg->msg_iov = &iov;
-	msg->msg_iovlen = 1;
+	msg.msg_iov = &iov;
+	msg.msg_iovlen = 1;
 	for (int tries = 0; tries < 2; tries++) {
-		n = sendmsg(u->fd, msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = sendmsg(u->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 		u->stats.send_calls++;
 		if (n >= 0 || !may_be_stale(errno))
 			break;
