@@ -1,0 +1,94 @@
+/* service/service.h - what a node does for programs: expose, forward, pipe, bench. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GODWIT_SERVICE_SERVICE_H
+#define GODWIT_SERVICE_SERVICE_H
+
+#include "service/hub.h"
+
+/* --- targets and listeners: "5432", "tcp:HOST:PORT", "unix:PATH"; "PORT", "ADDR:PORT" --- */
+
+enum { TARGET_TEXT_MAX = 300 };
+
+struct target {
+	enum { TARGET_TCP, TARGET_UNIX } kind;
+	char host[256]; /* TCP: name or address */
+	uint16_t port;
+	char path[108]; /* UNIX */
+};
+
+/* GODWIT_E_FORMAT, GODWIT_E_LENGTH (path too long for a socket), GODWIT_E_INVALID (port 0, "udp:":
+ * not in this version); *why gets a sentence for people. */
+int target_parse(const char *text, struct target *out, const char **why);
+/* The same for a listener: a bare port is on 127.0.0.1; port 0 lets the system choose. */
+int listen_parse(const char *text, struct target *out, const char **why);
+void target_format(const struct target *t, char out[TARGET_TEXT_MAX]);
+
+/* --- pump: one stream and one pair of fds --- */
+
+struct pump;
+/* `error` 0: both directions ended and all that we sent is acknowledged; else GODWIT_E_* of the
+ * stream, or GODWIT_E_IO when the local side failed (errno in `sys`).  The pump is gone after
+ * the call; the fds are closed. */
+typedef void pump_done_fn(void *user, int error, int sys);
+
+/* Carry bytes between `stream` and the fds (equal for a socket, two for stdin/stdout; files are
+ * allowed), with half-close both ways.  Takes the stream and the fds over.  A stream that fails
+ * makes a socket close with RST; a socket that fails resets the stream. */
+int pump_start(struct hub *h, godwit_stream *stream, int in_fd, int out_fd, pump_done_fn *done,
+	       void *user, struct pump **out);
+/* End it now: resets the stream, closes the fds; `done` is not called. */
+void pump_stop(struct pump *p);
+
+/* --- expose: incoming streams of a service to a target --- */
+
+struct expose;
+int expose_start(struct hub *h, const char *name, const struct target *t, uint64_t park_timeout_ms,
+		 struct expose **out);
+/* Live streams go on unless `cut`. */
+void expose_stop(struct expose *e, bool cut);
+size_t expose_active(const struct expose *e);
+const char *expose_name(const struct expose *e);
+const struct target *expose_target(const struct expose *e);
+
+/* --- forward: a local listener to a service of a peer --- */
+
+struct forward;
+/* Called with each distinct reason why connections fail (GODWIT_E_*), and when it works again. */
+typedef void forward_report_fn(void *user, int error);
+/* GODWIT_E_IN_USE, GODWIT_E_PERMISSION, GODWIT_E_INVALID (no such address), GODWIT_E_IO (errno). */
+int forward_start(struct hub *h, const struct target *listen, const godwit_ticket *to,
+		  uint64_t park_timeout_ms, forward_report_fn *report, void *user,
+		  struct forward **out);
+void forward_stop(struct forward *f, bool cut);
+size_t forward_active(const struct forward *f);
+/* With the port that the system chose. */
+const struct target *forward_listen(const struct forward *f);
+const godwit_ticket *forward_destination(const struct forward *f);
+
+/* --- bench: throughput and latency over the overlay itself --- */
+
+#define BENCH_SERVICE "godwit-bench"
+/* Serve it; who may use it is the caller's to allow. */
+int bench_offer(struct hub *h);
+
+struct bench_options {
+	double seconds;
+	unsigned streams;
+	bool reverse; /* the peer sends */
+};
+
+struct bench_result {
+	uint64_t bytes;
+	double seconds, gbit_s, cpu_s, cpu_s_per_gb; /* CPU of this process */
+	double rtt_p50_us, rtt_p99_us;
+};
+
+typedef void bench_done_fn(void *user, int error, const struct bench_result *result);
+/* Called about ten times a second while it runs. */
+typedef void bench_progress_fn(void *user, double elapsed, double gbit_s);
+struct bench;
+int bench_start(struct hub *h, const godwit_ticket *to, const struct bench_options *options,
+		bench_progress_fn *progress, bench_done_fn *done, void *user, struct bench **out);
+void bench_stop(struct bench *b);
+
+#endif
