@@ -567,7 +567,7 @@ static void give_up(struct peer *p, int error)
 }
 
 /* What the end of a connection means for the whole peer. */
-static void judge(struct connection *c)
+static void judge(struct connection *c, gw_time now)
 {
 	struct peer *p = c->peer;
 
@@ -581,6 +581,8 @@ static void judge(struct connection *c)
 	case GW_E_IN_USE:
 		c->node->in_use = true;
 		give_up(p, GW_E_IN_USE);
+		if (in_use(p->used)) /* the peer has forgotten it */
+			connection_kill(p->used, CLOSE_NONE, GW_E_CLOSED, now);
 		break;
 	case GW_E_DENIED:
 		if (c->dialler)
@@ -612,7 +614,7 @@ void peer_connection_lost(struct connection *c, gw_time now)
 		dial_schedule(p, now);
 		peer_raise(p, 0);
 	}
-	judge(c);
+	judge(c, now);
 	if (!p->used && (p->n_live > 0 || p->wanted))
 		dial_start(p, now);
 }
