@@ -510,8 +510,9 @@ static int read_error(struct connection *c, int liberr)
 			       GW_E_KEY :
 			       GW_E_PROTOCOL;
 	quic_close_get(c->quic, &close);
-	if (!close.application) /* 0x100 + TLS alert */
-		return close.code == 0x100 + 42 ? GW_E_DENIED : GW_E_PROTOCOL;
+	/* 0x100 + TLS alert; before its key is known anybody may have sent it. */
+	if (!close.application)
+		return close.code == 0x100 + 42 && c->key_known ? GW_E_DENIED : GW_E_PROTOCOL;
 	switch (close.code) {
 	case CLOSE_EXIT:
 		return GW_E_EXITED;
@@ -544,6 +545,9 @@ static void read_failed(struct connection *c, int liberr, gw_time now)
 
 static void note_heard(struct connection *c, const struct path *path, gw_time now)
 {
+	/* After such a gap the measured round trip time is the gap's, and the timers with it. */
+	if (c->suspect && c->state == CONN_USED && now - c->heard_at > SILENCE_SPOILS)
+		c->peer->must_move = true;
 	c->heard_at = now;
 	c->suspect = false;
 	c->local_seen = path->local;

@@ -47,6 +47,7 @@ enum {
 #define HANDSHAKE_TIMEOUT (5 * GW_SEC)
 #define UP_TIMEOUT (10 * GW_SEC)
 #define SILENCE_MIN (300 * GW_MSEC)
+#define SILENCE_SPOILS (2 * GW_SEC)
 #define QUIET_AFTER (500 * GW_MSEC)
 #define KEEPALIVE (25 * GW_SEC)
 #define SILENT_DROP (30 * GW_SEC)
