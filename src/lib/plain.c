@@ -85,6 +85,7 @@ int godwit_node_start_thread(godwit_node *node)
 		return GW_E_NOMEM;
 	r->node = node;
 	r->woken = true;
+	list_init(&r->pumps);
 	r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (r->wake_fd < 0 || init_sync(r) != 0) {
 		if (r->wake_fd >= 0)

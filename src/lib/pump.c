@@ -14,22 +14,7 @@ enum { TURN_BYTES = 1 << 20 }; /* copied each way before others get their turn *
 /* As long as TCP keeps a closed socket whose peer neither ends nor sends (FIN-WAIT-2). */
 #define LINGER (60 * GW_SEC)
 
-struct pump {
-	struct loop *loop;
-	godwit_stream *stream;
-	int fd; /* -1: not yet open, or both directions of the socket have ended */
-	struct loop_source *source;
-	uint64_t socket;
-	bool app_ended;  /* the application's end of bytes has been passed to the stream */
-	bool peer_ended; /* the peer's end of bytes has been passed to the socket */
-	bool discard;    /* the application has closed: nobody will read what comes */
-	bool unwanted;   /* ... and something has come */
-	struct loop_timer *linger; /* closed and delivered, but the peer goes on */
-	pump_done_fn *done;
-	void *user;
-};
-
-struct pump *pump_new(struct loop *loop, godwit_stream *stream)
+struct pump *pump_new(struct loop *loop, godwit_stream *stream, pump_done_fn *done)
 {
 	struct pump *p = calloc(1, sizeof(*p));
 
@@ -37,30 +22,10 @@ struct pump *pump_new(struct loop *loop, godwit_stream *stream)
 		return NULL;
 	p->loop = loop;
 	p->stream = stream;
+	p->done = done;
 	p->fd = -1;
 	godwit_stream_set_user(stream, p);
 	return p;
-}
-
-void pump_on_done(struct pump *p, pump_done_fn *fn, void *user)
-{
-	p->done = fn;
-	p->user = user;
-}
-
-void *pump_user(const struct pump *p)
-{
-	return p->user;
-}
-
-godwit_stream *pump_stream(const struct pump *p)
-{
-	return p->stream;
-}
-
-uint64_t pump_socket(const struct pump *p)
-{
-	return p->socket;
 }
 
 static void close_socket(struct pump *p)
@@ -154,6 +119,7 @@ void pump_free(struct pump *p)
 		stream_to_socket(p); /* after a failure: what had come before it */
 	close_socket(p);
 	loop_timer_free(p->linger);
+	list_remove(&p->link);
 	godwit_stream_set_user(p->stream, NULL);
 	godwit_stream_free(p->stream);
 	free(p);
@@ -172,8 +138,7 @@ static void on_linger(void *user)
 {
 	struct pump *p = user;
 
-	if (p->done)
-		p->done(p->user, p);
+	p->done(p);
 }
 
 /* Nothing is left to do but to see the peer's end. */
@@ -211,8 +176,8 @@ static void on_socket(void *user, int fd, unsigned events)
 	/* After our own shutdown() a half-closed socket looks hung up too. */
 	if ((events & LOOP_HANGUP) && !p->peer_ended)
 		p->discard = true;
-	if (!pump_run(p) && p->done)
-		p->done(p->user, p);
+	if (!pump_run(p))
+		p->done(p);
 }
 
 int pump_open(struct pump *p, int *fd)

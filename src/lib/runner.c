@@ -35,50 +35,29 @@ static void remember_ending(struct runner *r, uint64_t socket, int error)
 	pthread_mutex_unlock(&r->lock);
 }
 
-static void end_service(struct served *s, int error)
+static void end_service(struct pump *p, int error)
 {
-	if (s->request)
-		answer(s->runner, s->request, error ? error : GW_E_CLOSED);
-	if (error && pump_socket(s->pump) != 0) /* before the socket's reader sees the end */
-		remember_ending(s->runner, pump_socket(s->pump), error);
-	pump_free(s->pump);
-	*s->prev = s->next;
-	if (s->next)
-		s->next->prev = s->prev;
-	free(s);
+	if (p->request)
+		answer(p->runner, p->request, error ? error : GW_E_CLOSED);
+	if (error && p->socket) /* before the socket's reader sees the end */
+		remember_ending(p->runner, p->socket, error);
+	pump_free(p);
 }
 
-static void on_pump_done(void *user, struct pump *p)
+static void on_pump_done(struct pump *p)
 {
-	end_service(user, godwit_stream_error(pump_stream(p)));
+	end_service(p, godwit_stream_error(p->stream));
 }
 
-static struct served *serve(struct runner *r, godwit_stream *stream)
+static struct pump *serve(struct runner *r, godwit_stream *stream)
 {
-	struct served *s = calloc(1, sizeof(*s));
+	struct pump *p = pump_new(r->node->loop, stream, on_pump_done);
 
-	if (!s)
+	if (!p)
 		return NULL;
-	s->pump = pump_new(r->node->loop, stream);
-	if (!s->pump) {
-		free(s);
-		return NULL;
-	}
-	pump_on_done(s->pump, on_pump_done, s);
-	s->runner = r;
-	s->next = r->served;
-	s->prev = &r->served;
-	if (s->next)
-		s->next->prev = &s->next;
-	r->served = s;
-	return s;
-}
-
-static struct served *find_served(const godwit_stream *stream)
-{
-	struct pump *p = godwit_stream_user(stream);
-
-	return p ? pump_user(p) : NULL;
+	p->runner = r;
+	list_append(&r->pumps, &p->link);
+	return p;
 }
 
 /* --- connecting --- */
@@ -87,7 +66,7 @@ static void start_request(struct runner *r, struct request *req)
 {
 	const godwit_ticket *to = &req->to;
 	godwit_stream *stream;
-	struct served *s;
+	struct pump *p;
 	int error;
 
 	for (size_t i = 0; i < to->endpoint_count; i++)
@@ -97,35 +76,51 @@ static void start_request(struct runner *r, struct request *req)
 		answer(r, req, error);
 		return;
 	}
-	s = serve(r, stream);
-	if (!s) {
+	p = serve(r, stream);
+	if (!p) {
 		godwit_stream_free(stream);
 		answer(r, req, GW_E_NOMEM);
 		return;
 	}
-	s->request = req;
+	p->request = req;
 }
 
 /* The service has answered: hand out the socket. */
-static bool finish_request(struct served *s)
+static bool finish_request(struct pump *p)
 {
-	struct request *req = s->request;
-	int fd, error = pump_open(s->pump, &fd);
+	struct request *req = p->request;
+	int fd, error = pump_open(p, &fd);
 
 	if (error) {
-		end_service(s, error);
+		end_service(p, error);
 		return false;
 	}
-	s->request = NULL;
-	answer(s->runner, req, fd);
+	p->request = NULL;
+	answer(p->runner, req, fd);
 	return true;
+}
+
+static void end_abandoned(struct runner *r, bool all)
+{
+	list_each(&r->pumps, i, tmp)
+	{
+		struct pump *p = container_of(i, struct pump, link);
+		bool abandoned;
+
+		if (!p->request)
+			continue;
+		pthread_mutex_lock(&r->lock);
+		abandoned = p->request->abandoned;
+		pthread_mutex_unlock(&r->lock);
+		if (abandoned || all)
+			end_service(p, GW_E_CLOSED);
+	}
 }
 
 /* Take new requests; forget those whose callers have given up.  False: stop. */
 static bool take_requests(struct runner *r)
 {
 	struct request *list, *next;
-	struct served *s, *after;
 	bool stop;
 
 	r->woken = false;
@@ -141,18 +136,7 @@ static bool take_requests(struct runner *r)
 		else
 			start_request(r, list);
 	}
-	for (s = r->served; s; s = after) {
-		bool abandoned;
-
-		after = s->next;
-		if (!s->request)
-			continue;
-		pthread_mutex_lock(&r->lock);
-		abandoned = s->request->abandoned;
-		pthread_mutex_unlock(&r->lock);
-		if (abandoned || stop)
-			end_service(s, GW_E_CLOSED);
-	}
+	end_abandoned(r, stop);
 	return !stop;
 }
 
@@ -172,13 +156,13 @@ static bool enqueue(struct runner *r, const struct accepted *a)
 	return room;
 }
 
-static struct served *take_incoming(struct runner *r, godwit_stream *stream)
+static struct pump *take_incoming(struct runner *r, godwit_stream *stream)
 {
-	struct served *s = serve(r, stream);
+	struct pump *p = serve(r, stream);
 	godwit_stream_info info;
 	struct accepted a;
 
-	if (!s) {
+	if (!p) {
 		godwit_stream_reset(stream, GW_E_LIMIT);
 		godwit_stream_free(stream);
 		return NULL;
@@ -186,13 +170,13 @@ static struct served *take_incoming(struct runner *r, godwit_stream *stream)
 	godwit_stream_describe(stream, &info);
 	memcpy(a.peer, info.peer, sizeof(a.peer));
 	memcpy(a.service, info.service, sizeof(a.service));
-	if (pump_open(s->pump, &a.fd) == 0) {
+	if (pump_open(p, &a.fd) == 0) {
 		if (enqueue(r, &a))
-			return s;
+			return p;
 		close(a.fd);
 	}
 	godwit_stream_reset(stream, GW_E_LIMIT);
-	end_service(s, 0);
+	end_service(p, 0);
 	return NULL;
 }
 
@@ -200,25 +184,25 @@ static struct served *take_incoming(struct runner *r, godwit_stream *stream)
 
 static void on_stream_event(struct runner *r, const godwit_event *e)
 {
-	struct served *s = find_served(e->stream);
+	struct pump *p = godwit_stream_user(e->stream);
 	int error = godwit_stream_error(e->stream);
 
-	if (!s && (e->flags & GODWIT_STREAM_INCOMING)) {
+	if (!p && (e->flags & GODWIT_STREAM_INCOMING)) {
 		if (error)
 			godwit_stream_free(e->stream);
 		else
-			s = take_incoming(r, e->stream);
+			p = take_incoming(r, e->stream);
 	}
-	if (!s)
+	if (!p)
 		return;
 	if (error) {
-		end_service(s, error);
+		end_service(p, error);
 		return;
 	}
-	if (s->request && (e->flags & GODWIT_STREAM_ANSWERED) && !finish_request(s))
+	if (p->request && (e->flags & GODWIT_STREAM_ANSWERED) && !finish_request(p))
 		return;
-	if (!s->request && !pump_run(s->pump))
-		end_service(s, godwit_stream_error(e->stream));
+	if (!p->request && !pump_run(p))
+		end_service(p, godwit_stream_error(e->stream));
 }
 
 /* Some failures are final; others may pass while the caller still waits. */
@@ -229,18 +213,18 @@ static bool may_pass(int error)
 
 static void on_peer_failed(struct runner *r, const godwit_event *e)
 {
-	struct served *next;
+	list_each(&r->pumps, i, tmp)
+	{
+		struct pump *p = container_of(i, struct pump, link);
 
-	for (struct served *s = r->served; s; s = next) {
-		next = s->next;
-		if (!s->request || memcmp(s->request->to.key, e->key, sizeof(e->key)) != 0)
+		if (!p->request || memcmp(p->request->to.key, e->key, sizeof(e->key)) != 0)
 			continue;
 		if (!may_pass(e->error)) {
-			end_service(s, e->error);
+			end_service(p, e->error);
 			continue;
 		}
 		pthread_mutex_lock(&r->lock);
-		s->request->last_error = e->error;
+		p->request->last_error = e->error;
 		pthread_mutex_unlock(&r->lock);
 	}
 }
@@ -270,7 +254,6 @@ void *runner_main(void *user)
 		drain_events(r);
 		loop_run_once(r->node->loop, GW_NEVER);
 	}
-	while (r->served)
-		end_service(r->served, GW_E_CLOSED);
+	list_each(&r->pumps, i, tmp) end_service(container_of(i, struct pump, link), GW_E_CLOSED);
 	return NULL;
 }

@@ -34,20 +34,12 @@ struct ending {
 	int error;
 };
 
-/* A stream in service. */
-struct served {
-	struct served *next, **prev;
-	struct runner *runner;
-	struct pump *pump;
-	struct request *request; /* until the peer's service has answered */
-};
-
 struct runner {
 	godwit_node *node;
 	pthread_t thread;
 	int wake_fd;
 	struct loop_source *wake_source;
-	struct served *served;
+	struct list pumps; /* the streams in service */
 	bool woken;
 
 	pthread_mutex_t lock;
