@@ -403,7 +403,7 @@ def test_bad_usage(w):
         ("connect", VECTOR[:-1] + "/x"), ("connect", bad_checksum + "/x"), ("connect", "n" + "0" * 55 + "/x"),
         ("connect", low_order + "/x"), ("connect", swapped), ("connect", "nobody/x"), ("connect", ""), ("connect",),
         ("connect", VECTOR + "/UPPER!"), ("connect", VECTOR + "/" + "x" * 64), ("connect", ticket, "--timeout", "soon"),
-        ("forward", "0", ticket), ("forward", "65536", ticket), ("forward", "port", ticket), ("forward", "7001"),
+        ("forward", "65536", ticket), ("forward", "port", ticket), ("forward", "7001"),
         ("forward", "unix:" + "x" * 200, ticket), ("expose", "70000", "--allow", "any"), ("expose", "--allow", "any"),
         ("expose", "tcp:nowhere", "--allow", "any"), ("expose", "5432", "--allow", "someone"),
         ("expose", "5432", "--as", "Bad Name", "--allow", "any"), ("up", "--expose", "x"), ("up", "--forward", "7000"),
