@@ -14,17 +14,58 @@ struct chunk {
 	uint8_t data[];
 };
 
+void chain_pool_clear(struct chain_pool *p)
+{
+	while (p->free) {
+		struct chunk *next = p->free->next;
+
+		free(p->free);
+		p->free = next;
+	}
+	p->count = 0;
+}
+
+static void free_chunk(struct chain *c, struct chunk *chunk)
+{
+	struct chain_pool *p = c->pool;
+
+	c->memory -= sizeof(*chunk) + chunk->capacity;
+	if (!p || chunk->capacity != CHAIN_CHUNK_MAX || p->count == CHAIN_POOL_MAX) {
+		free(chunk);
+		return;
+	}
+	chunk->next = p->free;
+	p->free = chunk;
+	p->count++;
+}
+
+static struct chunk *alloc_chunk(struct chain *c, size_t capacity)
+{
+	struct chain_pool *p = c->pool;
+	struct chunk *chunk;
+
+	if (p && p->free && capacity == CHAIN_CHUNK_MAX) {
+		chunk = p->free;
+		p->free = chunk->next;
+		p->count--;
+		return chunk;
+	}
+	chunk = malloc(sizeof(*chunk) + capacity);
+	if (chunk)
+		chunk->capacity = capacity;
+	return chunk;
+}
+
 void chain_clear(struct chain *c)
 {
 	while (c->head) {
 		struct chunk *next = c->head->next;
 
-		free(c->head);
+		free_chunk(c, c->head);
 		c->head = next;
 	}
 	c->tail = c->cursor = NULL;
 	c->start = c->end;
-	c->memory = 0;
 }
 
 /* A chunk about as large as what is queued, within bounds: a quiet queue stays small. */
@@ -35,13 +76,12 @@ static struct chunk *add_chunk(struct chain *c, size_t want)
 
 	while (capacity < CHAIN_CHUNK_MAX && (capacity < want || capacity < queued))
 		capacity *= 2;
-	chunk = malloc(sizeof(*chunk) + capacity);
+	chunk = alloc_chunk(c, capacity);
 	if (!chunk)
 		return NULL;
 	chunk->next = NULL;
 	chunk->offset = c->end;
 	chunk->len = 0;
-	chunk->capacity = capacity;
 	if (c->tail)
 		c->tail->next = chunk;
 	else
@@ -82,8 +122,7 @@ static void truncate_to(struct chain *c, uint64_t end)
 	while (chunk) {
 		struct chunk *next = chunk->next;
 
-		c->memory -= sizeof(*chunk) + chunk->capacity;
-		free(chunk);
+		free_chunk(c, chunk);
 		chunk = next;
 	}
 	c->tail = keep;
@@ -153,7 +192,6 @@ void chain_release(struct chain *c, uint64_t offset)
 			c->tail = NULL;
 		if (gone == c->cursor)
 			c->cursor = NULL;
-		c->memory -= sizeof(*gone) + gone->capacity;
-		free(gone);
+		free_chunk(c, gone);
 	}
 }

@@ -14,8 +14,29 @@ enum { CHAIN_CHUNK_MIN = 1024, CHAIN_CHUNK_MAX = 65536 };
 
 struct chunk;
 
+/* Free chunks of CHAIN_CHUNK_MAX that several chains share: under load the same few warm ones go
+ * round instead of returning to the system each time.  Zeroed memory is an empty pool. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { CHAIN_POOL_MAX = 0 }; /* let the sanitizer see each use after release */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+enum { CHAIN_POOL_MAX = 0 };
+#else
+enum { CHAIN_POOL_MAX = 32 };
+#endif
+#else
+enum { CHAIN_POOL_MAX = 32 };
+#endif
+struct chain_pool {
+	struct chunk *free;
+	size_t count;
+};
+
+void chain_pool_clear(struct chain_pool *p);
+
 /* Zeroed memory is an empty chain at offset 0. */
 struct chain {
+	struct chain_pool *pool; /* may be NULL; outlives the chain */
 	struct chunk *head, *tail;
 	uint64_t start; /* offset of the first byte kept */
 	uint64_t end;   /* offset one past the last byte */

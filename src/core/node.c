@@ -67,6 +67,7 @@ void node_free(struct node *n)
 	map_clear(&n->by_key);
 	heap_clear(&n->conn_timers);
 	heap_clear(&n->peer_timers);
+	chain_pool_clear(&n->pool);
 	policy_clear(&n->policy);
 	tls_clear(n);
 	identity_wipe(&n->identity);

@@ -41,6 +41,7 @@ struct stream *stream_new(struct peer *p, uint64_t id, const char *service, bool
 	s->incoming = incoming;
 	s->created_at = now;
 	s->park_timeout = p->node->config.park_timeout;
+	s->tx.pool = s->rx.pool = &p->node->pool;
 	s->segment = -1;
 	s->tx_limit = s->rx_limit = INITIAL_WINDOW;
 	s->rx_window = ANSWER_WINDOW;

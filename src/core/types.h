@@ -289,6 +289,7 @@ struct node {
 	bool in_use;         /* event pending */
 	bool closing;
 
+	struct chain_pool pool; /* of all streams' buffers */
 	size_t committed;    /* receive windows granted and not consumed */
 	uint64_t next_ping;
 
