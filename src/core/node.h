@@ -162,7 +162,7 @@ void stream_reset(struct stream *s, enum stream_code code, gw_time now);
 const uint8_t *stream_read(struct stream *s, size_t *len);
 void stream_consume(struct stream *s, size_t len, gw_time now);
 bool stream_read_finished(const struct stream *s);
-/* 0 while alive; else the enum gw_error that ended it. */
+/* 0 while alive; else the enum gw_error that ended it.  What had been received stays readable. */
 int stream_error(const struct stream *s);
 /* The peer has every byte and our end. */
 bool stream_delivered(const struct stream *s);

@@ -127,7 +127,7 @@ void stream_fail(struct stream *s, int error)
 	retire(s);
 	if (s->error == 0)
 		s->error = error;
-	drop_received(s);
+	/* What was received stays readable: the peer may have finished and gone. */
 	stream_raise(s, STREAM_FAILED);
 	stream_bury(s);
 }
