@@ -293,6 +293,8 @@ static int deliver(struct connection *c, struct rx_segment *segment, const uint8
 	uint64_t from = segment->position, to = from + len;
 
 	segment->position = to;
+	if (!s && fin && !segment->ignored) /* retired since the segment began */
+		answer(c->peer, FRAME_DONE, segment->id, 0);
 	if (!s || s->state != STREAM_LIVE)
 		return 0;
 	if (len > 0)
