@@ -341,6 +341,7 @@ static struct connection *connection_new(struct node *n, bool dialler, const str
 	c->dialler = dialler;
 	c->path = *path;
 	c->quic_path = *path;
+	c->migrated_to = path->remote;
 	c->created_at = c->state_since = c->heard_at = c->progress_at = c->now = now;
 	c->stream_heard_at = c->outstanding_since = GW_NEVER;
 	c->control_id = -1;
@@ -499,6 +500,20 @@ void connection_free(struct connection *c)
 
 /* --- reading --- */
 
+/* Is that the word of a newer process with our own key?  Only then is it more than a peer's
+ * opinion. */
+static bool claim_replaces(const struct node *n, const uint8_t *reason, size_t len)
+{
+	struct wire_claim theirs;
+
+	if (len != WIRE_CLAIM_SIZE)
+		return false;
+	wire_claim_decode(&theirs, reason);
+	return theirs.incarnation != n->incarnation && theirs.started_ms >= n->config.started_ms &&
+	       signature_valid(n->identity.key, CLAIM_CONTEXT, reason, WIRE_CLAIM_SIGNED,
+			       theirs.signature);
+}
+
 /* Why ngtcp2_conn_read_pkt() failed, as far as the application is concerned. */
 static int read_error(struct connection *c, int liberr)
 {
@@ -517,6 +532,7 @@ static int read_error(struct connection *c, int liberr)
 	case CLOSE_EXIT:
 		return GW_E_EXITED;
 	case CLOSE_IN_USE:
+		c->replaced = claim_replaces(c->node, close.reason, close.reason_len);
 		return GW_E_IN_USE;
 	case CLOSE_DENIED:
 		return GW_E_DENIED;
@@ -584,6 +600,7 @@ void connection_hello(struct connection *c)
 	f.hello.incarnation = c->node->incarnation;
 	f.hello.generation = c->dialler ? c->generation : peer_generation_for(p, c);
 	memcpy(f.hello.token, &c->token, WIRE_TOKEN_SIZE);
+	memcpy(f.hello.claim, c->node->claim, WIRE_CLAIM_SIZE);
 	connection_send(c, &f);
 	c->hello_sent = true;
 }
@@ -598,6 +615,30 @@ static void begin_control(struct connection *c)
 	connection_hello(c);
 }
 
+/* Does the dialler return to an address that it has left?  ngtcp2 0.12 aborts the process when
+ * that happens while it validates the new one (conn_recv_non_probing_pkt_on_new_path starts
+ * PMTUD that is off), and anybody on the way can make it happen.  So such packets are lost:
+ * ngtcp2 goes back by itself when the new address does not answer, or the dialler dials. */
+static bool returns(struct connection *c, const struct addr *remote)
+{
+	const ngtcp2_path *p = ngtcp2_conn_get_path(c->quic);
+	struct addr current;
+
+	if (c->dialler || addr_from_sockaddr(&current, p->remote.addr, p->remote.addrlen) < 0)
+		return false;
+	if (!addr_equal(&current, &c->migrated_to)) {
+		if (c->n_left < MIGRATIONS_MAX)
+			c->left[c->n_left++] = c->migrated_to;
+		c->migrated_to = current;
+	}
+	if (addr_equal(remote, &current))
+		return false;
+	for (size_t i = 0; i < c->n_left; i++)
+		if (addr_equal(remote, &c->left[i]))
+			return true;
+	return c->n_left == MIGRATIONS_MAX;
+}
+
 void connection_read(struct connection *c, const struct path *path, const uint8_t *data,
 		     size_t len, gw_time now)
 {
@@ -610,6 +651,10 @@ void connection_read(struct connection *c, const struct path *path, const uint8_
 
 	if (c->state == CONN_CLOSED)
 		return;
+	if (returns(c, &path->remote)) {
+		c->node->stats.drop_refused++;
+		return;
+	}
 	quic_path.local = c->dialler ? c->quic_path.local : path->local;
 	fill_path(&quic_path, store, &ng_path);
 	c->now = now;
@@ -816,6 +861,7 @@ static bool write_batch(struct connection *c, struct batch *out, gw_time now)
 
 static bool write_close(struct connection *c, struct batch *out, gw_time now)
 {
+	bool claim = c->close_code == CLOSE_IN_USE && c->peer;
 	ngtcp2_path_storage ps;
 	ngtcp2_ssize len = 0;
 
@@ -825,7 +871,8 @@ static bool write_close(struct connection *c, struct batch *out, gw_time now)
 				       ngtcp2_conn_get_tls_alert(c->quic), now);
 	else if (c->close_code != CLOSE_NONE)
 		len = quic_write_close(c->quic, &ps.path, out->data, PAYLOAD_MIN, c->close_code,
-				       now);
+				       claim ? c->peer->claim : NULL,
+				       claim ? WIRE_CLAIM_SIZE : 0, now);
 	if (len <= 0)
 		return false;
 	path_of(c, &ps.path, &out->path);

@@ -33,6 +33,7 @@ enum {
 	HALF_OPEN_MAX = 256,
 	RACERS_MAX = 24,
 	RETIRED_INCARNATIONS = 4,
+	MIGRATIONS_MAX = 8,    /* of a dialler's address within a connection */
 	PINGS_MAX = 16,
 	PONGS_MAX = 64,
 	LOCALS_MAX = 64,
@@ -90,6 +91,7 @@ struct connection {
 	bool dialler;
 	int error;           /* why it closed, enum gw_error */
 	uint64_t close_code; /* to be sent; CLOSE_NONE: nothing */
+	bool replaced;       /* a CLOSE_IN_USE with a valid claim has come */
 	int liberr;          /* ngtcp2's error to be sent instead; 0: none */
 	gw_time now;         /* of the read in progress, for callbacks */
 	bool heard;          /* a callback saw something authenticated in it */
@@ -101,6 +103,9 @@ struct connection {
 	struct path path;    /* where to send */
 	struct addr local_seen; /* our address on the last authenticated packet */
 	struct path quic_path;  /* what ngtcp2 was told at the start (dialler: constant) */
+	struct addr migrated_to;          /* accepter: the dialler's address ... */
+	struct addr left[MIGRATIONS_MAX]; /* ... and those that it had before */
+	size_t n_left;
 
 	ngtcp2_conn *quic;
 	ngtcp2_crypto_conn_ref ref;
@@ -203,6 +208,7 @@ struct peer {
 	bool transient;
 	bool we_are_lower;     /* our key is the lower one: even ids, higher rank */
 	uint64_t incarnation;  /* 0: not met */
+	uint8_t claim[WIRE_CLAIM_SIZE]; /* of that incarnation */
 	uint64_t retired_incarnations[RETIRED_INCARNATIONS];
 
 	enum peer_state state;
@@ -268,6 +274,7 @@ struct node {
 	struct identity identity;
 	struct rng *rng;
 	uint64_t incarnation;
+	uint8_t claim[WIRE_CLAIM_SIZE];
 	struct policy policy;
 
 	gnutls_certificate_credentials_t credentials;
