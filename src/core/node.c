@@ -25,6 +25,16 @@ void node_config_init(struct node_config *config)
 	config->bbr = true; /* loses nothing on clean links, keeps 90 % at 1 % loss */
 }
 
+/* What proves to an older process with the same key that this one exists. */
+static void make_claim(struct node *n)
+{
+	struct wire_claim claim = { n->incarnation, n->config.started_ms, { 0 } };
+
+	wire_claim_encode(n->claim, &claim);
+	identity_sign(&n->identity, CLAIM_CONTEXT, n->claim, WIRE_CLAIM_SIGNED, claim.signature);
+	wire_claim_encode(n->claim, &claim);
+}
+
 struct node *node_new(const struct node_config *config, gw_time now)
 {
 	struct node *n = calloc(1, sizeof(*n));
@@ -39,6 +49,7 @@ struct node *node_new(const struct node_config *config, gw_time now)
 	do
 		n->incarnation = rng_u64(n->rng);
 	while (n->incarnation == 0);
+	make_claim(n);
 	list_init(&n->connections);
 	list_init(&n->peers);
 	list_init(&n->dirty);

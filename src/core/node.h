@@ -33,6 +33,7 @@ struct node_config {
 	gw_time park_timeout;    /* for streams; 0: fail as soon as the connection is lost */
 	gw_time idle_timeout;    /* of a connection without streams */
 	size_t memory_limit;     /* bytes of receive windows granted, all streams together */
+	uint64_t started_ms;     /* wall clock: settles which of two processes is the newer */
 	uint32_t max_payload;    /* largest UDP payload ever sent, bytes (1200..65000) */
 	bool bbr;                /* congestion control: BBR, else CUBIC */
 };

@@ -191,8 +191,10 @@ static void forget_incarnation(struct peer *p)
 }
 
 /* A hello says which process this is.  False: one that has been replaced. */
-static bool meet(struct peer *p, struct connection *via, uint64_t incarnation, gw_time now)
+static bool meet(struct peer *p, struct connection *via, const struct frame *f, gw_time now)
 {
+	uint64_t incarnation = f->hello.incarnation;
+
 	via->incarnation = incarnation;
 	if (p->incarnation == incarnation)
 		return true;
@@ -210,6 +212,7 @@ static bool meet(struct peer *p, struct connection *via, uint64_t incarnation, g
 		fail_streams(p, GW_E_RESTARTED, false);
 	}
 	p->incarnation = incarnation;
+	memcpy(p->claim, f->hello.claim, WIRE_CLAIM_SIZE);
 	return true;
 }
 
@@ -339,7 +342,7 @@ static int accept_hello(struct connection *c, const struct frame *f, gw_time now
 	}
 	c->peer = p;
 	list_append(&p->connections, &c->peer_link);
-	if (!meet(p, c, f->hello.incarnation, now)) {
+	if (!meet(p, c, f, now)) {
 		connection_kill(c, CLOSE_IN_USE, GW_E_RESTARTED, now);
 		return 0;
 	}
@@ -356,7 +359,7 @@ static int dialler_hello(struct connection *c, const struct frame *f, gw_time no
 {
 	struct peer *p = c->peer;
 
-	if (!meet(p, c, f->hello.incarnation, now)) {
+	if (!meet(p, c, f, now)) {
 		connection_kill(c, CLOSE_IN_USE, GW_E_RESTARTED, now);
 		return 0;
 	}
@@ -579,7 +582,7 @@ static void judge(struct connection *c, gw_time now)
 		}
 		break;
 	case GW_E_IN_USE:
-		c->node->in_use = true;
+		c->node->in_use |= c->replaced;
 		give_up(p, GW_E_IN_USE);
 		if (in_use(p->used)) /* the peer has forgotten it */
 			connection_kill(p->used, CLOSE_NONE, GW_E_CLOSED, now);

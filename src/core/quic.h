@@ -19,6 +19,8 @@ struct quic_stat {
 struct quic_close {
 	bool application;
 	uint64_t code;
+	const uint8_t *reason; /* ngtcp2's memory */
+	size_t reason_len;
 };
 
 #if NGTCP2_VERSION_NUM >= 0x010000
@@ -33,13 +35,15 @@ static inline void quic_stat_get(ngtcp2_conn *conn, struct quic_stat *out)
 }
 
 static inline ngtcp2_ssize quic_write_close(ngtcp2_conn *conn, ngtcp2_path *path, uint8_t *out,
-					    size_t len, uint64_t code, ngtcp2_tstamp now)
+					    size_t len, uint64_t code,
+					    const uint8_t *reason, size_t reason_len,
+					    ngtcp2_tstamp now)
 {
 	ngtcp2_ccerr error;
 	ngtcp2_pkt_info info;
 
 	ngtcp2_ccerr_default(&error);
-	ngtcp2_ccerr_set_application_error(&error, code, NULL, 0);
+	ngtcp2_ccerr_set_application_error(&error, code, reason, reason_len);
 	return ngtcp2_conn_write_connection_close(conn, path, &info, out, len, &error, now);
 }
 
@@ -65,6 +69,8 @@ static inline void quic_close_get(ngtcp2_conn *conn, struct quic_close *out)
 
 	out->application = error->type == NGTCP2_CCERR_TYPE_APPLICATION;
 	out->code = error->error_code;
+	out->reason = error->reason;
+	out->reason_len = error->reasonlen;
 }
 
 static inline int quic_end_sending(ngtcp2_conn *conn, int64_t id)
@@ -95,13 +101,15 @@ static inline void quic_stat_get(ngtcp2_conn *conn, struct quic_stat *out)
 }
 
 static inline ngtcp2_ssize quic_write_close(ngtcp2_conn *conn, ngtcp2_path *path, uint8_t *out,
-					    size_t len, uint64_t code, ngtcp2_tstamp now)
+					    size_t len, uint64_t code,
+					    const uint8_t *reason, size_t reason_len,
+					    ngtcp2_tstamp now)
 {
 	ngtcp2_connection_close_error error;
 	ngtcp2_pkt_info info;
 
 	ngtcp2_connection_close_error_default(&error);
-	ngtcp2_connection_close_error_set_application_error(&error, code, NULL, 0);
+	ngtcp2_connection_close_error_set_application_error(&error, code, reason, reason_len);
 	return ngtcp2_conn_write_connection_close(conn, path, &info, out, len, &error, now);
 }
 
@@ -130,6 +138,8 @@ static inline void quic_close_get(ngtcp2_conn *conn, struct quic_close *out)
 	out->application =
 		error.type == NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION;
 	out->code = error.error_code;
+	out->reason = error.reason;
+	out->reason_len = error.reasonlen;
 }
 
 static inline int quic_end_sending(ngtcp2_conn *conn, int64_t id)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypto/identity.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -47,6 +48,42 @@ void identity_generate(struct identity *out)
 void identity_wipe(struct identity *id)
 {
 	sodium_memzero(id, sizeof(*id));
+}
+
+/* --- signatures --- */
+
+enum { MESSAGE_MAX = 256 };
+
+static size_t with_context(uint8_t out[MESSAGE_MAX], const char *context, const uint8_t *message,
+			   size_t len)
+{
+	size_t prefix = strlen(context);
+
+	assert(prefix + len <= MESSAGE_MAX);
+	memcpy(out, context, prefix);
+	memcpy(out + prefix, message, len);
+	return prefix + len;
+}
+
+void identity_sign(const struct identity *id, const char *context, const uint8_t *message,
+		   size_t len, uint8_t out[SIGNATURE_SIZE])
+{
+	uint8_t secret[crypto_sign_SECRETKEYBYTES], whole[MESSAGE_MAX];
+
+	len = with_context(whole, context, message, len);
+	memcpy(secret, id->seed, SEED_SIZE);
+	memcpy(secret + SEED_SIZE, id->key, KEY_SIZE);
+	crypto_sign_detached(out, NULL, whole, len, secret);
+	sodium_memzero(secret, sizeof(secret));
+}
+
+bool signature_valid(const uint8_t key[KEY_SIZE], const char *context, const uint8_t *message,
+		     size_t len, const uint8_t signature[SIGNATURE_SIZE])
+{
+	uint8_t whole[MESSAGE_MAX];
+
+	len = with_context(whole, context, message, len);
+	return crypto_sign_verify_detached(signature, whole, len, key) == 0;
 }
 
 /* --- PKCS#8 --- */

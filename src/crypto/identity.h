@@ -6,6 +6,7 @@
 #ifndef GODWIT_CRYPTO_IDENTITY_H
 #define GODWIT_CRYPTO_IDENTITY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,13 @@ int crypto_init(void);
 void identity_from_seed(struct identity *out, const uint8_t seed[SEED_SIZE]);
 void identity_generate(struct identity *out);
 void identity_wipe(struct identity *id);
+
+/* Ed25519 over context || message; every use has its own context. */
+enum { SIGNATURE_SIZE = 64 };
+void identity_sign(const struct identity *id, const char *context, const uint8_t *message,
+		   size_t len, uint8_t out[SIGNATURE_SIZE]);
+bool signature_valid(const uint8_t key[KEY_SIZE], const char *context, const uint8_t *message,
+		     size_t len, const uint8_t signature[SIGNATURE_SIZE]);
 
 /* PEM text (one PRIVATE KEY block, surrounding text ignored as openssl does).
  * GW_E_FORMAT: no or damaged PEM; GW_E_LENGTH: truncated; GW_E_TYPE: another key type

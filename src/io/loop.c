@@ -61,6 +61,14 @@ gw_time loop_clock(void)
 	return (gw_time)ts.tv_sec * GW_SEC + (gw_time)ts.tv_nsec;
 }
 
+uint64_t loop_wall_clock_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 gw_time loop_now(const struct loop *l)
 {
 	return l->now;

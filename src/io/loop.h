@@ -35,8 +35,9 @@ struct loop_timer *loop_timer_new(struct loop *l, loop_timer_fn *fn, void *user)
 void loop_timer_set(struct loop_timer *t, gw_time at); /* GW_NEVER: off.  One shot */
 void loop_timer_free(struct loop_timer *t);
 
-/* The monotonic clock (CLOCK_MONOTONIC), and wall-clock milliseconds. */
+/* The monotonic clock (CLOCK_MONOTONIC), and milliseconds of the wall clock. */
 gw_time loop_clock(void);
+uint64_t loop_wall_clock_ms(void);
 /* The clock as of the present iteration: cheap. */
 gw_time loop_now(const struct loop *l);
 

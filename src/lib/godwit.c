@@ -110,6 +110,7 @@ static int make_core(godwit_node *node, const godwit_options *o)
 	config.identity = &id;
 	config.rng = &node->rng;
 	config.transient = o->transient;
+	config.started_ms = loop_wall_clock_ms();
 	config.park_timeout = from_ms(o->park_timeout_ms);
 	config.memory_limit = o->memory_limit > SIZE_MAX ? SIZE_MAX : (size_t)o->memory_limit;
 	memcpy(node->key, id.key, sizeof(node->key));

@@ -163,7 +163,8 @@ static uint8_t *put_payload(uint8_t *out, const struct frame *f)
 		out = put(out, f->hello.flags);
 		out = put_fixed(out, f->hello.incarnation, 8);
 		out = put(out, f->hello.generation);
-		return put_bytes(out, f->hello.token, WIRE_TOKEN_SIZE);
+		out = put_bytes(out, f->hello.token, WIRE_TOKEN_SIZE);
+		return put_bytes(out, f->hello.claim, WIRE_CLAIM_SIZE);
 	case FRAME_WINDOW:
 		out = put(out, f->window.id);
 		out = put(out, f->window.received);
@@ -199,6 +200,7 @@ static void get_payload(struct reader *r, struct frame *f)
 		f->hello.incarnation = get_fixed(r, 8);
 		f->hello.generation = get(r);
 		get_bytes(r, f->hello.token, WIRE_TOKEN_SIZE);
+		get_bytes(r, f->hello.claim, WIRE_CLAIM_SIZE);
 		break;
 	case FRAME_WINDOW:
 		f->window.id = get(r);
@@ -252,6 +254,24 @@ ssize_t wire_frame_decode(struct frame *out, const uint8_t *data, size_t len)
 		return GW_E_FORMAT;
 	*out = f;
 	return (ssize_t)(used + payload);
+}
+
+/* --- claims --- */
+
+void wire_claim_encode(uint8_t out[WIRE_CLAIM_SIZE], const struct wire_claim *c)
+{
+	out = put_fixed(out, c->incarnation, 8);
+	out = put_fixed(out, c->started_ms, 8);
+	put_bytes(out, c->signature, sizeof(c->signature));
+}
+
+void wire_claim_decode(struct wire_claim *out, const uint8_t data[WIRE_CLAIM_SIZE])
+{
+	struct reader r = { data, data + WIRE_CLAIM_SIZE, false };
+
+	out->incarnation = get_fixed(&r, 8);
+	out->started_ms = get_fixed(&r, 8);
+	get_bytes(&r, out->signature, sizeof(out->signature));
 }
 
 /* --- segment headers --- */

@@ -20,6 +20,7 @@ enum {
 	WIRE_FRAME_MAX = 256,   /* a longer frame is a protocol error */
 	WIRE_SEGMENT_MAX = 128, /* longest segment header */
 	WIRE_PROBE_MIN = 16,
+	WIRE_CLAIM_SIZE = 80,
 };
 
 #define WIRE_VARINT_MAX ((UINT64_C(1) << 62) - 1)
@@ -70,6 +71,7 @@ struct frame {
 			uint64_t incarnation; /* fixed 8 bytes on the wire */
 			uint64_t generation;
 			uint8_t token[WIRE_TOKEN_SIZE]; /* where to send path probes */
+			uint8_t claim[WIRE_CLAIM_SIZE]; /* struct wire_claim, encoded */
 		} hello;
 		struct {
 			uint64_t id, received, limit;
@@ -91,6 +93,21 @@ size_t wire_frame_encode(uint8_t *out, const struct frame *f);
 /* Bytes after the known fields of a frame are skipped (later versions add fields there);
  * a known frame that is too short, or longer than WIRE_FRAME_MAX in all, is GW_E_FORMAT. */
 ssize_t wire_frame_decode(struct frame *out, const uint8_t *data, size_t len);
+
+/* --- incarnation claim: in a hello, and as the reason of a CLOSE_IN_USE ---
+ * incarnation (8), when the process started in ms of wall clock (8), signature (64) by the key
+ * over the first 16 bytes, context CLAIM_CONTEXT. */
+
+#define CLAIM_CONTEXT "godwit incarnation v1"
+enum { WIRE_CLAIM_SIGNED = 16 };
+
+struct wire_claim {
+	uint64_t incarnation, started_ms;
+	uint8_t signature[WIRE_CLAIM_SIZE - WIRE_CLAIM_SIGNED];
+};
+
+void wire_claim_encode(uint8_t out[WIRE_CLAIM_SIZE], const struct wire_claim *c);
+void wire_claim_decode(struct wire_claim *out, const uint8_t data[WIRE_CLAIM_SIZE]);
 
 /* --- segment header: first bytes of each segment's QUIC stream ---
  * length (of what follows), kind, stream id, offset; OPEN adds service length and name.
