@@ -13,7 +13,7 @@ all:
 	@tools/deps build
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix $(PREFIX)
 	@ninja -C $(BUILD)
-	@test -e $(BUILD)/godwit || ln -s src/cli/godwit $(BUILD)/godwit
+	@test -e $(BUILD)/godwit || ln -sf src/cli/godwit $(BUILD)/godwit
 
 test: all
 	@tools/deps test
