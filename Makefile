@@ -11,7 +11,7 @@ DESTDIR ?=
 
 all:
 	@tools/deps build
-	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix $(PREFIX)
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix $(PREFIX) --libdir lib
 	@ninja -C $(BUILD)
 	@test -e $(BUILD)/godwit || ln -sf src/cli/godwit $(BUILD)/godwit
 
@@ -40,8 +40,10 @@ fuzz:
 	@tools/fuzz $(FUZZ_BUILD) $(FUZZ_SECONDS)
 
 install: all
-	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@meson setup --reconfigure $(BUILD) --prefix $(PREFIX) --libdir lib >/dev/null
+	@ninja -C $(BUILD)
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+	@test -n "$(DESTDIR)" -o "$$(id -u)" != 0 || ldconfig
 
 clean:
 	rm -rf $(BUILD) $(FUZZ_BUILD) build-*
