@@ -260,6 +260,25 @@ static int stream_reset_callback(ngtcp2_conn *quic, int64_t id, uint64_t final_s
 	return id == CONTROL_STREAM ? fail(c) : 0;
 }
 
+/* The dialler answers at its new address: only now it is one of the peer's. */
+static int path_validation_callback(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_path *path,
+				    QUIC_OLD_PATH ngtcp2_path_validation_result result, void *user)
+{
+	struct connection *c = user;
+	struct addr remote;
+
+	(void)quic;
+	(void)flags;
+	if (result != NGTCP2_PATH_VALIDATION_RESULT_SUCCESS || c->state != CONN_USED ||
+	    addr_from_sockaddr(&remote, path->remote.addr, path->remote.addrlen) < 0)
+		return 0;
+	c->heard = true;
+	dial_add_endpoint(c->peer, &remote);
+	if (addr_equal(&remote, &c->path.remote))
+		mtu_start(c, c->now);
+	return 0;
+}
+
 static int stop_sending_callback(ngtcp2_conn *quic, int64_t id, uint64_t code, void *user,
 				 void *stream_user)
 {
@@ -300,6 +319,7 @@ static const ngtcp2_callbacks CALLBACKS = {
 	.update_key = ngtcp2_crypto_update_key_cb,
 	.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
 	.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
+	.path_validation = path_validation_callback,
 	.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb,
 	.version_negotiation = ngtcp2_crypto_version_negotiation_cb,
 };
@@ -559,6 +579,20 @@ static void read_failed(struct connection *c, int liberr, gw_time now)
 	connection_kill(c, CLOSE_NONE, error, now);
 }
 
+/* The dialler's NAT has rebound: ngtcp2 decides when to follow. */
+static void follow(struct connection *c, gw_time now)
+{
+	const ngtcp2_path *p = ngtcp2_conn_get_path(c->quic);
+	struct addr remote;
+
+	if (addr_from_sockaddr(&remote, p->remote.addr, p->remote.addrlen) < 0 ||
+	    addr_equal(&remote, &c->path.remote))
+		return;
+	c->path.remote = remote;
+	addr_from_sockaddr(&c->path.local, p->local.addr, p->local.addrlen);
+	mtu_migrated(c, now);
+}
+
 static void note_heard(struct connection *c, const struct path *path, gw_time now)
 {
 	/* After such a gap the measured round trip time is the gap's, and the timers with it. */
@@ -567,15 +601,8 @@ static void note_heard(struct connection *c, const struct path *path, gw_time no
 	c->heard_at = now;
 	c->suspect = false;
 	c->local_seen = path->local;
-	if (!c->dialler && !addr_equal(&path->remote, &c->path.remote)) {
-		/* The dialler's NAT has rebound: ngtcp2 decides when to follow. */
-		const ngtcp2_path *p = ngtcp2_conn_get_path(c->quic);
-
-		addr_from_sockaddr(&c->path.remote, p->remote.addr, p->remote.addrlen);
-		addr_from_sockaddr(&c->path.local, p->local.addr, p->local.addrlen);
-		if (c->peer)
-			dial_add_endpoint(c->peer, &c->path.remote);
-	}
+	if (!c->dialler && !addr_equal(&path->remote, &c->path.remote))
+		follow(c, now);
 	if (!c->dialler && addr_equal(&path->local, &c->path.local))
 		c->path.ifindex = path->ifindex;
 }
@@ -969,6 +996,8 @@ void connection_expire(struct connection *c, gw_time now)
 		break;
 	case CONN_USED:
 		peer_check(c, now);
+		if (!c->dialler)
+			follow(c, now); /* back, if the new address was not valid */
 		mtu_expire(c, now);
 		if (c->state == CONN_USED)
 			expire_quic(c, now);

@@ -87,6 +87,13 @@ void mtu_fall_back(struct connection *c, gw_time now)
 	c->progress_at = now;
 }
 
+void mtu_migrated(struct connection *c, gw_time now)
+{
+	mtu_fall_back(c, now);
+	c->mtu.send_now = false;
+	c->mtu.next_at = now + MTU_MIGRATED;
+}
+
 static gw_time stall_due(const struct connection *c)
 {
 	if (c->mtu.payload == PAYLOAD_MIN || c->outstanding_since == GW_NEVER)

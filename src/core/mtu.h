@@ -12,6 +12,9 @@ void mtu_start(struct connection *c, gw_time now);
 /* Back to PAYLOAD_MIN; look again later. */
 void mtu_fall_back(struct connection *c, gw_time now);
 
+/* The peer's address has changed: nothing big goes there before it is validated. */
+void mtu_migrated(struct connection *c, gw_time now);
+
 gw_time mtu_due(const struct connection *c);
 void mtu_expire(struct connection *c, gw_time now);
 /* A probe or a reply is due: the batch holds it. */

@@ -25,6 +25,9 @@ struct quic_close {
 
 #if NGTCP2_VERSION_NUM >= 0x010000
 
+/* One more parameter of the path_validation callback. */
+#define QUIC_OLD_PATH __attribute__((unused)) const ngtcp2_path *old_path,
+
 static inline void quic_stat_get(ngtcp2_conn *conn, struct quic_stat *out)
 {
 	ngtcp2_conn_info info;
@@ -90,6 +93,8 @@ static inline void quic_no_grease(ngtcp2_transport_params *params)
 }
 
 #else
+
+#define QUIC_OLD_PATH
 
 static inline void quic_stat_get(ngtcp2_conn *conn, struct quic_stat *out)
 {

@@ -55,6 +55,7 @@ enum {
 #define RETIRE_LINGER (1 * GW_SEC)
 #define STALL_MIN (500 * GW_MSEC)
 #define MTU_RETRY (60 * GW_SEC)
+#define MTU_MIGRATED (10 * GW_SEC)
 #define MTU_PROBE_GAP (100 * GW_MSEC)
 #define REDIAL_FAST (1 * GW_SEC)
 #define REDIAL_SLOW (15 * GW_SEC)
