@@ -31,7 +31,7 @@ struct wire {
 struct stranger {
 	struct addr addr;
 	uint64_t in, out;
-	bool initial; /* sent something that may open a connection */
+	bool may_ask; /* has sent an Initial, or what only the peer can have made */
 };
 
 struct party {
@@ -87,7 +87,7 @@ static void wire_put(struct wire *w, const uint8_t *data, size_t len)
 	w->count++;
 }
 
-static void sent(struct fuzz *f, int from, const struct addr *to, const uint8_t *data, size_t len)
+static void sent(struct fuzz *f, const struct addr *to, const uint8_t *data, size_t len)
 {
 	for (int i = 0; i < 2; i++)
 		if (addr_equal(&f->n[i].addr, to)) {
@@ -100,7 +100,7 @@ static void sent(struct fuzz *f, int from, const struct addr *to, const uint8_t 
 		if (!addr_equal(&s->addr, to))
 			continue;
 		s->out += len;
-		demand(from == 0 || s->initial);
+		demand(s->may_ask);
 		demand(s->out <= AMPLIFICATION * s->in);
 	}
 }
@@ -137,7 +137,7 @@ static void pump(struct fuzz *f)
 		for (int round = 0; round < 2; round++) {
 			while (node_transmit(p->node, &b, f->now))
 				for (size_t at = 0; at < b.len; at += b.segment)
-					sent(f, i, &b.path.remote, b.data + at,
+					sent(f, &b.path.remote, b.data + at,
 					     b.len - at < b.segment ? b.len - at : b.segment);
 			while (node_next_event(p->node, &ev))
 				event(f, p, &ev);
@@ -165,7 +165,7 @@ static void give(struct fuzz *f, int to, const struct addr *from, const uint8_t 
 	for (int i = 0; i < STRANGERS; i++)
 		if (addr_equal(&f->strangers[i].addr, from)) {
 			f->strangers[i].in += len;
-			f->strangers[i].initial |= may_be_initial(data, len);
+			f->strangers[i].may_ask |= may_be_initial(data, len);
 		}
 	node_receive(f->n[to].node, &path, exact, len, f->now);
 	free(exact);
@@ -197,8 +197,12 @@ static void genuine(struct fuzz *f, enum op op, int to)
 		}
 	if (op == OP_CUT)
 		len = take16(f) % (len + 1);
-	if (op == OP_ELSEWHERE)
-		from = f->strangers[take(f) % STRANGERS].addr;
+	if (op == OP_ELSEWHERE) {
+		struct stranger *s = &f->strangers[take(f) % STRANGERS];
+
+		s->may_ask = true;
+		from = s->addr;
+	}
 	give(f, to, &from, data, len);
 }
 

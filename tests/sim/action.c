@@ -64,7 +64,7 @@ void act_move_settled(struct sim *s, struct action *a)
 	struct action *again;
 
 	if (stream_live(s) && proc_settled(a->proc, a->peer)) {
-		s->last_action = s->now;
+		s->last_action = s->moved_at = s->now;
 		a->host = a->proc->host;
 		net_new_address(s, a->host, a->iface);
 		sim_note(s, "host %u has a new address, %llu moves to go", a->host,

@@ -372,6 +372,7 @@ static bool sees(const struct proc *p, const struct proc *peer)
 		peer_describe(at, &info);
 		if (!memcmp(info.key, proc_key(peer), KEY_SIZE))
 			return info.state == PEER_CONNECTED &&
+			       info.used_since >= p->sim->moved_at &&
 			       at_present_address(p->sim, peer, &info.path.remote);
 	}
 	return false;

@@ -131,7 +131,7 @@ void proc_timer(struct proc *p);
 gw_time proc_expiry(const struct proc *p);
 void proc_pump(struct proc *p);                        /* transmit, events, check */
 const uint8_t *proc_key(const struct proc *p);
-/* Connected to the peer, each by the other's present address? */
+/* Connected to the peer since the last move, each by the other's present address? */
 bool proc_settled(const struct proc *p, const struct proc *peer);
 
 /* --- flows (flow.c) --- */
@@ -258,6 +258,7 @@ struct sim {
 	size_t n_flows, flows_capacity;
 	size_t n_over;             /* flows known to be over */
 	size_t memory_max;         /* bound of node_stats.memory; 0: derived from the config */
+	gw_time moved_at;          /* of act_move_settled */
 	gw_time restart_grace;     /* flows opened before this may fail with RESTARTED */
 	bool (*verdict)(struct sim *s); /* last word of the scenario; false fails the run */
 	uint8_t batch[BATCH_SIZE];
