@@ -62,7 +62,7 @@ int addr_parse_host(struct addr *out, const char *host, uint16_t port)
 	else
 		return GW_E_FORMAT;
 	a.scope = (uint32_t)scope;
-	if (scope && !addr_is_link_local(&a))
+	if (scope && (a.family != ADDR_V6 || !addr_is_link_local(&a)))
 		return GW_E_FORMAT;
 	*out = a;
 	return 0;
@@ -77,7 +77,7 @@ int addr_parse(struct addr *out, const char *text)
 	if (*text == '[') {
 		text++;
 		end = strchr(text, ']');
-		if (!end || end[1] != ':')
+		if (!end || end[1] != ':' || !memchr(text, ':', (size_t)(end - text)))
 			return GW_E_FORMAT;
 		colon = end + 1;
 	} else {
@@ -109,7 +109,8 @@ const char *addr_format(const struct addr *a, char *out)
 	if (a->family == ADDR_NONE)
 		return strcpy(out, "-");
 	addr_format_host(a, host);
-	snprintf(out, ADDR_TEXT_MAX, a->family == ADDR_V6 ? "[%.46s]:%u" : "%.46s:%u", host,
+	/* At most 39 characters of address, 11 of scope: %.53s only tells the compiler. */
+	snprintf(out, ADDR_TEXT_MAX, a->family == ADDR_V6 ? "[%.53s]:%u" : "%.53s:%u", host,
 		 a->port);
 	return out;
 }

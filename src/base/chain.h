@@ -55,7 +55,8 @@ static inline size_t chain_len(const struct chain *c)
 int chain_append(struct chain *c, const void *data, size_t len);
 
 /* Writable space at the end: at least 1 byte, `*len` says how many (at most about `want`
- * when a new chunk is needed).  NULL when out of memory.  Then chain_commit() what was filled. */
+ * when a new chunk is needed).  NULL when out of memory.  Then chain_commit() what was filled;
+ * any other call in between may take the space away. */
 uint8_t *chain_reserve(struct chain *c, size_t want, size_t *len);
 void chain_commit(struct chain *c, size_t len);
 

@@ -100,13 +100,14 @@ int address_parse(uint8_t key[KEY_SIZE], const char *text)
 {
 	uint8_t raw[RAW_SIZE], check[CHECK_SIZE];
 	size_t len = sizeof(raw);
+	struct ticket ticket;
 	int rv;
 
 	for (const char *c = text; *c; c++)
 		if (digit(*c) < 0)
 			return GW_E_CHARACTER;
 	if (strlen(text) != ADDRESS_LEN)
-		return GW_E_LENGTH;
+		return ticket_parse(&ticket, text) == 0 ? GW_E_TYPE : GW_E_LENGTH;
 	rv = base32_decode(raw, &len, text);
 	if (rv < 0)
 		return rv;

@@ -52,14 +52,12 @@ void identity_wipe(struct identity *id)
 
 /* --- signatures --- */
 
-enum { MESSAGE_MAX = 256 };
-
-static size_t with_context(uint8_t out[MESSAGE_MAX], const char *context, const uint8_t *message,
+static size_t with_context(uint8_t out[SIGNED_MAX], const char *context, const uint8_t *message,
 			   size_t len)
 {
 	size_t prefix = strlen(context);
 
-	assert(prefix + len <= MESSAGE_MAX);
+	assert(prefix + len <= SIGNED_MAX);
 	memcpy(out, context, prefix);
 	memcpy(out + prefix, message, len);
 	return prefix + len;
@@ -68,7 +66,7 @@ static size_t with_context(uint8_t out[MESSAGE_MAX], const char *context, const 
 void identity_sign(const struct identity *id, const char *context, const uint8_t *message,
 		   size_t len, uint8_t out[SIGNATURE_SIZE])
 {
-	uint8_t secret[crypto_sign_SECRETKEYBYTES], whole[MESSAGE_MAX];
+	uint8_t secret[crypto_sign_SECRETKEYBYTES], whole[SIGNED_MAX];
 
 	len = with_context(whole, context, message, len);
 	memcpy(secret, id->seed, SEED_SIZE);
@@ -80,7 +78,7 @@ void identity_sign(const struct identity *id, const char *context, const uint8_t
 bool signature_valid(const uint8_t key[KEY_SIZE], const char *context, const uint8_t *message,
 		     size_t len, const uint8_t signature[SIGNATURE_SIZE])
 {
-	uint8_t whole[MESSAGE_MAX];
+	uint8_t whole[SIGNED_MAX];
 
 	len = with_context(whole, context, message, len);
 	return crypto_sign_verify_detached(signature, whole, len, key) == 0;
@@ -139,8 +137,10 @@ int identity_from_pem(struct identity *out, const char *pem, size_t len)
 	const char *begin = find(pem, len, BEGIN), *end, *stop;
 	int rv;
 
+	if (len < sizeof(BEGIN) - 1 && memcmp(pem, BEGIN, len) == 0)
+		return GW_E_LENGTH;
 	if (!begin)
-		return is_other_pem(pem, len) ? GW_E_TYPE : len == 0 ? GW_E_LENGTH : GW_E_FORMAT;
+		return is_other_pem(pem, len) ? GW_E_TYPE : GW_E_FORMAT;
 	begin += sizeof(BEGIN) - 1;
 	end = find(begin, len - (size_t)(begin - pem), END);
 	if (!end)
@@ -280,11 +280,17 @@ out:
 
 int identity_load_or_create(struct identity *out, const char *path)
 {
-	int rv = identity_load(out, path);
+	struct identity fresh;
+	int rv = identity_load(out, path), error;
 
 	if (rv != GW_E_NOT_FOUND)
 		return rv;
-	identity_generate(out);
-	rv = identity_create(out, path);
+	identity_generate(&fresh);
+	rv = identity_create(&fresh, path);
+	error = errno;
+	if (rv == 0)
+		*out = fresh;
+	identity_wipe(&fresh);
+	errno = error;
 	return rv == GW_E_EXISTS ? identity_load(out, path) : rv;
 }

@@ -24,25 +24,25 @@ void identity_from_seed(struct identity *out, const uint8_t seed[SEED_SIZE]);
 void identity_generate(struct identity *out);
 void identity_wipe(struct identity *id);
 
-/* Ed25519 over context || message; every use has its own context. */
-enum { SIGNATURE_SIZE = 64 };
+/* Ed25519 over context || message, SIGNED_MAX bytes together; every use has its own context. */
+enum { SIGNATURE_SIZE = 64, SIGNED_MAX = 256 };
 void identity_sign(const struct identity *id, const char *context, const uint8_t *message,
 		   size_t len, uint8_t out[SIGNATURE_SIZE]);
 bool signature_valid(const uint8_t key[KEY_SIZE], const char *context, const uint8_t *message,
 		     size_t len, const uint8_t signature[SIGNATURE_SIZE]);
 
 /* PEM text (one PRIVATE KEY block, surrounding text ignored as openssl does).
- * GW_E_FORMAT: no or damaged PEM; GW_E_LENGTH: truncated; GW_E_TYPE: another key type
+ * GW_E_FORMAT: no or damaged PEM; GW_E_LENGTH: empty or truncated; GW_E_TYPE: another key type
  * (RSA, EC, encrypted, ...). */
 int identity_from_pem(struct identity *out, const char *pem, size_t len);
 /* `out` has IDENTITY_PEM_MAX bytes; NUL-terminated.  Wipe it after use. */
 void identity_to_pem(const struct identity *id, char *out);
 
 /* Read `path`.  GW_E_NOT_FOUND, GW_E_PERMISSION (group or others may read it, or not ours to
- * read), GW_E_IO, or as identity_from_pem(). */
+ * read), GW_E_FORMAT (no regular file), GW_E_IO, or as identity_from_pem(). */
 int identity_load(struct identity *out, const char *path);
 /* Create `path` 0600, atomically (written beside it, then linked): never overwrites
- * (GW_E_EXISTS).  GW_E_IO with errno set (disk full, read-only, ...). */
+ * (GW_E_EXISTS).  GW_E_PERMISSION (of the directory), GW_E_IO; errno tells. */
 int identity_create(const struct identity *id, const char *path);
 /* Load, or generate and create; when two processes race, both get the winner's key. */
 int identity_load_or_create(struct identity *out, const char *path);

@@ -138,11 +138,13 @@ size_t wire_probe_reply_encode(uint8_t *out, const struct wire_probe *p)
 
 ssize_t wire_probe_decode(struct wire_probe *out, const uint8_t *data, size_t len)
 {
-	struct reader r = { data + 1, data + len, false };
+	struct reader r = { 0 };
 	struct wire_probe p;
 
 	if (len < WIRE_PROBE_MIN || (data[0] != WIRE_PROBE && data[0] != WIRE_PROBE_REPLY))
 		return GW_E_FORMAT;
+	r.at = data + 1;
+	r.end = data + len;
 	get_bytes(&r, p.token, WIRE_TOKEN_SIZE);
 	p.size = (uint16_t)get_fixed(&r, 2);
 	p.serial = (uint32_t)get_fixed(&r, 4);
