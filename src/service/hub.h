@@ -31,15 +31,14 @@ godwit_node *hub_node(const struct hub *h);
 
 /* Offer a service (godwit_listen()): `fn` takes each incoming stream and must set its user to a
  * stream_handler, or reset and free it. */
-int hub_offer(struct hub *h, const char *service, uint64_t park_timeout_ms, hub_incoming_fn *fn,
-	      void *user);
+int hub_offer(struct hub *h, const char *service, hub_incoming_fn *fn, void *user);
 void hub_withdraw(struct hub *h, const char *service);
 
 struct hub_observer *hub_observe(struct hub *h, hub_event_fn *fn, void *user);
 void hub_unobserve(struct hub *h, struct hub_observer *o);
 
-/* Take the events that application calls have caused; called by itself after every callback of
- * the loop in which a service touched a stream (hub_wake()). */
+/* Take the events that calls have caused, and send what they queued: to be called at the end of
+ * every callback of the loop that touched the node or a stream.  Objects may be gone then. */
 void hub_wake(struct hub *h);
 
 #endif

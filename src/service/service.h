@@ -42,53 +42,64 @@ void pump_stop(struct pump *p);
 /* --- expose: incoming streams of a service to a target --- */
 
 struct expose;
-int expose_start(struct hub *h, const char *name, const struct target *t, uint64_t park_timeout_ms,
-		 struct expose **out);
-/* Live streams go on unless `cut`. */
-void expose_stop(struct expose *e, bool cut);
+/* GODWIT_E_EXISTS (the name is taken), and as godwit_listen(). */
+int expose_start(struct hub *h, const char *name, const struct target *t, struct expose **out);
+/* No new streams; what lives goes on. */
+void expose_drain(struct expose *e);
+/* Ends the streams too. */
+void expose_stop(struct expose *e);
 size_t expose_active(const struct expose *e);
-const char *expose_name(const struct expose *e);
-const struct target *expose_target(const struct expose *e);
 
 /* --- forward: a local listener to a service of a peer --- */
 
 struct forward;
-/* Called with each distinct reason why connections fail (GODWIT_E_*), and when it works again. */
+/* Why a connection failed: GODWIT_E_* of its stream.  Called when the reason changes, not for
+ * each connection. */
 typedef void forward_report_fn(void *user, int error);
-/* GODWIT_E_IN_USE, GODWIT_E_PERMISSION, GODWIT_E_INVALID (no such address), GODWIT_E_IO (errno). */
+/* GODWIT_E_IN_USE, GODWIT_E_PERMISSION, GODWIT_E_INVALID (no address of this host), GODWIT_E_IO
+ * (errno), GODWIT_E_NOMEM. */
 int forward_start(struct hub *h, const struct target *listen, const godwit_ticket *to,
-		  uint64_t park_timeout_ms, forward_report_fn *report, void *user,
-		  struct forward **out);
-void forward_stop(struct forward *f, bool cut);
+		  forward_report_fn *report, void *user, struct forward **out);
+void forward_drain(struct forward *f);
+void forward_stop(struct forward *f);
 size_t forward_active(const struct forward *f);
 /* With the port that the system chose. */
 const struct target *forward_listen(const struct forward *f);
-const godwit_ticket *forward_destination(const struct forward *f);
 
 /* --- bench: throughput and latency over the overlay itself --- */
 
 #define BENCH_SERVICE "godwit-bench"
-/* Serve it; who may use it is the caller's to allow. */
-int bench_offer(struct hub *h);
+
+struct bench_server;
+/* Who may use it is the caller's to allow (godwit_allow()). */
+int bench_serve(struct hub *h, struct bench_server **out);
+void bench_serve_stop(struct bench_server *s);
+
+enum { BENCH_STREAMS_MAX = 256 };
 
 struct bench_options {
-	double seconds;
-	unsigned streams;
-	bool reverse; /* the peer sends */
+	double seconds;   /* > 0 */
+	unsigned streams; /* 1..BENCH_STREAMS_MAX */
+	bool reverse;     /* the peer sends */
 };
 
 struct bench_result {
-	uint64_t bytes;
-	double seconds, gbit_s, cpu_s, cpu_s_per_gb; /* CPU of this process */
-	double rtt_p50_us, rtt_p99_us;
+	uint64_t bytes;                /* that have arrived */
+	double seconds;                /* first byte written to last byte arrived */
+	double gbit_s;                 /* 1e9 bits of payload a second */
+	double cpu_s, cpu_s_per_gb;    /* of this process meanwhile; GB: 1e9 bytes */
+	double rtt_p50_us, rtt_p99_us; /* 64 bytes there and back, before the load */
 };
 
+/* The bench is gone after the call.  `result` is NULL when error is not 0. */
 typedef void bench_done_fn(void *user, int error, const struct bench_result *result);
-/* Called about ten times a second while it runs. */
+/* Ten times a second under load: seconds since it began, gbit/s since the last call. */
 typedef void bench_progress_fn(void *user, double elapsed, double gbit_s);
+
 struct bench;
-int bench_start(struct hub *h, const godwit_ticket *to, const struct bench_options *options,
-		bench_progress_fn *progress, bench_done_fn *done, void *user, struct bench **out);
+int bench_start(struct hub *h, const uint8_t key[GODWIT_KEY_SIZE],
+		const struct bench_options *options, bench_progress_fn *progress,
+		bench_done_fn *done, void *user, struct bench **out);
 void bench_stop(struct bench *b);
 
 #endif

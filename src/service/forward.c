@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "service/service.h"
+
+enum { BACKLOG = 512, ACCEPT_BURST = 64 };
+
+/* Out of descriptors: let some connections end before the next accept(). */
+#define ACCEPT_PAUSE (100 * GW_MSEC)
+
+/* One local connection. */
+struct call {
+	struct call *prev, *next;
+	struct forward *forward;
+	struct pump *pump;
+};
+
+struct forward {
+	struct hub *hub;
+	struct target listen;
+	godwit_ticket to;
+	forward_report_fn *report;
+	void *user;
+	int last_error;
+	int fd; /* -1: draining */
+	struct loop_source *source;
+	struct loop_timer *pause;
+	dev_t dev; /* of the Unix socket, to remove no other's */
+	ino_t ino;
+	struct call *calls;
+	size_t active;
+};
+
+/* --- connections --- */
+
+static void forget(struct call *c)
+{
+	struct forward *f = c->forward;
+
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		f->calls = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	f->active--;
+	free(c);
+}
+
+static void note(struct forward *f, int error)
+{
+	if (error && error != f->last_error && f->report)
+		f->report(f->user, error);
+	f->last_error = error;
+}
+
+static void on_pump_done(void *user, int error, int sys)
+{
+	struct call *c = user;
+	struct forward *f = c->forward;
+
+	(void)sys;
+	forget(c);
+	/* The local program's own failure needs no report. */
+	note(f, error == GODWIT_E_IO ? 0 : error);
+}
+
+static void close_abortively(int fd)
+{
+	struct linger linger = { .l_onoff = 1 };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	close(fd);
+}
+
+static void serve(struct forward *f, int fd)
+{
+	struct call *c = calloc(1, sizeof(*c));
+	godwit_stream *stream = NULL;
+	int rv = GODWIT_E_NOMEM, one = 1;
+
+	if (f->listen.kind == TARGET_TCP)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	for (size_t i = 0; i < f->to.endpoint_count; i++)
+		(void)godwit_add_endpoint(hub_node(f->hub), f->to.key, f->to.endpoints[i]);
+	if (c)
+		rv = godwit_stream_open(hub_node(f->hub), f->to.key, f->to.service, &stream);
+	if (rv < 0) {
+		free(c);
+		close_abortively(fd);
+		note(f, rv);
+		return;
+	}
+	c->forward = f;
+	c->next = f->calls;
+	if (c->next)
+		c->next->prev = c;
+	f->calls = c;
+	f->active++;
+	if (pump_start(f->hub, stream, fd, fd, on_pump_done, c, &c->pump) < 0)
+		forget(c);
+}
+
+static void on_pause_over(void *user)
+{
+	struct forward *f = user;
+
+	if (f->source)
+		loop_modify(f->source, LOOP_IN);
+}
+
+static void on_listener(void *user, int fd, unsigned events)
+{
+	struct forward *f = user;
+	struct hub *h = f->hub;
+
+	(void)events;
+	for (int n = 0; n < ACCEPT_BURST; n++) {
+		int accepted = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (accepted >= 0) {
+			serve(f, accepted);
+			continue;
+		}
+		if (errno == EINTR || errno == ECONNABORTED)
+			continue;
+		if (errno != EAGAIN) {
+			note(f, GODWIT_E_LIMIT);
+			loop_modify(f->source, 0);
+			loop_timer_set(f->pause, loop_now(hub_loop(h)) + ACCEPT_PAUSE);
+		}
+		break;
+	}
+	hub_wake(h);
+}
+
+/* --- the listener --- */
+
+static int code_of(int error)
+{
+	switch (error) {
+	case EADDRINUSE:
+		return GODWIT_E_IN_USE;
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		return GODWIT_E_PERMISSION;
+	case EADDRNOTAVAIL:
+	case ENOENT:
+	case ENOTDIR:
+		return GODWIT_E_INVALID;
+	case ENOMEM:
+		return GODWIT_E_NOMEM;
+	default:
+		return GODWIT_E_IO;
+	}
+}
+
+static int listen_tcp(struct forward *f)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+				  .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE };
+	struct sockaddr_storage bound;
+	socklen_t len = sizeof(bound);
+	struct addrinfo *found;
+	char port[8];
+	int one = 1, rv;
+
+	if (strcmp(f->listen.host, "localhost") == 0)
+		memcpy(f->listen.host, "127.0.0.1", 10);
+	snprintf(port, sizeof(port), "%u", f->listen.port);
+	if (getaddrinfo(f->listen.host, port, &hints, &found) != 0)
+		return GODWIT_E_INVALID;
+	f->fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	rv = f->fd < 0 ? -1 : 0;
+	if (rv == 0) {
+		(void)setsockopt(f->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+		rv = bind(f->fd, found->ai_addr, found->ai_addrlen);
+	}
+	freeaddrinfo(found);
+	if (rv < 0 || listen(f->fd, BACKLOG) < 0 ||
+	    getsockname(f->fd, (struct sockaddr *)&bound, &len) < 0)
+		return code_of(errno);
+	f->listen.port =
+		ntohs(bound.ss_family == AF_INET ? ((struct sockaddr_in *)&bound)->sin_port
+						 : ((struct sockaddr_in6 *)&bound)->sin6_port);
+	return 0;
+}
+
+/* A socket file that nobody listens on is left from a process that was killed. */
+static void remove_stale(const struct sockaddr_un *un)
+{
+	struct stat st;
+	int fd;
+
+	if (lstat(un->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+		return;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return;
+	if (connect(fd, (const struct sockaddr *)un, sizeof(*un)) != 0 && errno == ECONNREFUSED)
+		unlink(un->sun_path);
+	close(fd);
+}
+
+static int listen_unix(struct forward *f)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct stat st;
+	mode_t mask;
+	int rv;
+
+	memcpy(un.sun_path, f->listen.path, strlen(f->listen.path) + 1);
+	f->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (f->fd < 0)
+		return code_of(errno);
+	remove_stale(&un);
+	mask = umask(0177); /* whoever may connect, speaks with our key */
+	rv = bind(f->fd, (struct sockaddr *)&un, sizeof(un));
+	umask(mask);
+	if (rv < 0 || listen(f->fd, BACKLOG) < 0)
+		return code_of(errno);
+	if (stat(un.sun_path, &st) == 0) {
+		f->dev = st.st_dev;
+		f->ino = st.st_ino;
+	}
+	return 0;
+}
+
+static void remove_own_socket(const struct forward *f)
+{
+	struct stat st;
+
+	if (f->listen.kind == TARGET_UNIX && f->ino != 0 && stat(f->listen.path, &st) == 0 &&
+	    st.st_dev == f->dev && st.st_ino == f->ino)
+		unlink(f->listen.path);
+}
+
+int forward_start(struct hub *h, const struct target *listen, const godwit_ticket *to,
+		  forward_report_fn *report, void *user, struct forward **out)
+{
+	struct forward *f = calloc(1, sizeof(*f));
+	int rv;
+
+	if (!f)
+		return GODWIT_E_NOMEM;
+	f->hub = h;
+	f->listen = *listen;
+	f->to = *to;
+	f->report = report;
+	f->user = user;
+	f->fd = -1;
+	rv = listen->kind == TARGET_TCP ? listen_tcp(f) : listen_unix(f);
+	if (rv == 0) {
+		f->pause = loop_timer_new(hub_loop(h), on_pause_over, f);
+		f->source = loop_add(hub_loop(h), f->fd, LOOP_IN, on_listener, f);
+		if (!f->pause || !f->source)
+			rv = GODWIT_E_NOMEM;
+	}
+	if (rv < 0) {
+		int error = errno;
+
+		forward_stop(f);
+		errno = error;
+		return rv;
+	}
+	*out = f;
+	return 0;
+}
+
+void forward_drain(struct forward *f)
+{
+	if (f->fd < 0)
+		return;
+	if (f->source)
+		loop_remove(f->source);
+	f->source = NULL;
+	remove_own_socket(f);
+	close(f->fd);
+	f->fd = -1;
+}
+
+void forward_stop(struct forward *f)
+{
+	forward_drain(f);
+	loop_timer_free(f->pause);
+	while (f->calls) {
+		struct call *c = f->calls;
+
+		pump_stop(c->pump);
+		forget(c);
+	}
+	free(f);
+}
+
+size_t forward_active(const struct forward *f)
+{
+	return f->active;
+}
+
+const struct target *forward_listen(const struct forward *f)
+{
+	return &f->listen;
+}
