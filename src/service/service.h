@@ -21,6 +21,7 @@ struct target {
 int target_parse(const char *text, struct target *out, const char **why);
 /* The same for a listener: a bare port is on 127.0.0.1; port 0 lets the system choose. */
 int listen_parse(const char *text, struct target *out, const char **why);
+/* As target_parse() takes it: "tcp:127.0.0.1:5432". */
 void target_format(const struct target *t, char out[TARGET_TEXT_MAX]);
 
 /* --- pump: one stream and one pair of fds --- */

@@ -101,8 +101,8 @@ int listen_parse(const char *text, struct target *out, const char **why)
 void target_format(const struct target *t, char out[TARGET_TEXT_MAX])
 {
 	if (t->kind == TARGET_UNIX)
-		snprintf(out, TARGET_TEXT_MAX, "unix %s", t->path);
+		snprintf(out, TARGET_TEXT_MAX, "unix:%s", t->path);
 	else
-		snprintf(out, TARGET_TEXT_MAX, strchr(t->host, ':') ? "tcp [%s]:%u" : "tcp %s:%u",
+		snprintf(out, TARGET_TEXT_MAX, strchr(t->host, ':') ? "tcp:[%s]:%u" : "tcp:%s:%u",
 			 t->host, t->port);
 }

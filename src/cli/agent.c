@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/agent.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct offer {
+	struct offer *next;
+	char name[GODWIT_SERVICE_SIZE];
+	struct target target;
+	struct expose *expose;
+	json_t *allow;
+};
+
+struct forward_item {
+	struct forward_item *next;
+	struct forward *forward;
+};
+
+struct agent {
+	struct loop *loop;
+	struct home *home;
+	godwit_node *node;
+	struct hub *hub;
+	struct hub_observer *observer;
+	struct bench_server *bench;
+	struct offer *offers;
+	struct forward_item *forwards;
+	json_t *allow; /* of the settings: for the bench service and pings alone, too */
+	gw_time started;
+	agent_fatal_fn *fatal;
+	void *user;
+};
+
+/* --- life --- */
+
+static void on_event(void *user, const godwit_event *event)
+{
+	struct agent *a = user;
+	agent_fatal_fn *fatal = a->fatal;
+	struct failure f;
+
+	if (event->type != GODWIT_EVENT_IDENTITY_IN_USE || !fatal)
+		return;
+	a->fatal = NULL;
+	fail_error(&f, GODWIT_E_IN_USE, "identity");
+	snprintf(f.message, sizeof(f.message),
+		 "identity in use elsewhere: a newer process has the same key");
+	fatal(a->user, &f);
+}
+
+void agent_on_fatal(struct agent *a, agent_fatal_fn *fn, void *user)
+{
+	a->fatal = fn;
+	a->user = user;
+}
+
+static int explain_node(struct failure *f, int error, const struct settings *s)
+{
+	const char *listen = setting_get(s, SETTING_LISTEN);
+
+	if (error == GODWIT_E_IN_USE) {
+		fail_error(f, error, "UDP %s", listen);
+		fail_hint(f, "another --listen ADDR:PORT, or stop what uses it (ss -ulpn)");
+	} else if (error == GODWIT_E_PERMISSION) {
+		fail_error(f, error, "UDP %s", listen ? listen : "socket");
+		fail_hint(f, "a port from 1024 up: --listen 0.0.0.0:41641");
+	} else if (error == GODWIT_E_INVALID || error == GODWIT_E_FORMAT) {
+		fail_usage(f, "--listen 0.0.0.0:41641, an address of this host and a port",
+			   "cannot listen on \"%.60s\"", listen ? listen : "");
+	} else {
+		fail_errno(f, errno, "cannot start the node");
+		fail_hint(f, "raise the limit of open files (ulimit -n), or free memory");
+	}
+	return -1;
+}
+
+static int make_node(struct agent *a, const struct settings *s, bool transient, struct failure *f)
+{
+	char pem[IDENTITY_PEM_MAX];
+	godwit_options options;
+	struct identity id;
+	double park = 0;
+	int rv;
+
+	if (home_identity(a->home, s, &id, f) < 0)
+		return -1;
+	identity_to_pem(&id, pem);
+	identity_wipe(&id);
+	godwit_options_init(&options);
+	parse_seconds(setting_get(s, SETTING_PARK), 0, 1e9, &park);
+	options.identity_pem = pem;
+	options.listen = setting_get(s, SETTING_LISTEN);
+	options.congestion = setting_get(s, SETTING_CONGESTION);
+	options.park_timeout_ms = (uint64_t)(park * 1000);
+	options.transient = transient;
+	rv = godwit_node_new(&a->node, &options);
+	explicit_bzero(pem, sizeof(pem));
+	return rv < 0 ? explain_node(f, rv, s) : 0;
+}
+
+int agent_new(struct agent **out, struct loop *loop, struct home *home, const struct settings *s,
+	      bool transient, struct failure *f)
+{
+	struct agent *a = calloc(1, sizeof(*a));
+	int rv;
+
+	if (!a)
+		return fail_error(f, GODWIT_E_NOMEM, "node");
+	a->loop = loop;
+	a->home = home;
+	a->started = loop_clock();
+	if (make_node(a, s, transient, f) < 0) {
+		free(a);
+		return -1;
+	}
+	rv = hub_new(&a->hub, loop, a->node);
+	if (rv == 0 && !transient)
+		rv = bench_serve(a->hub, &a->bench);
+	if (rv == 0) {
+		a->observer = hub_observe(a->hub, on_event, a);
+		rv = a->observer ? 0 : GODWIT_E_NOMEM;
+	}
+	if (rv < 0) {
+		agent_free(a);
+		return fail_error(f, rv, "cannot start the node");
+	}
+	*out = a;
+	return 0;
+}
+
+void agent_free(struct agent *a)
+{
+	if (!a)
+		return;
+	while (a->forwards)
+		agent_unforward(a, a->forwards);
+	while (a->offers)
+		agent_withdraw(a, a->offers);
+	json_decref(a->allow);
+	bench_serve_stop(a->bench);
+	if (a->observer)
+		hub_unobserve(a->hub, a->observer);
+	hub_free(a->hub);
+	godwit_node_free(a->node);
+	free(a);
+}
+
+void agent_drain(struct agent *a)
+{
+	for (struct offer *o = a->offers; o; o = o->next)
+		expose_drain(o->expose);
+	for (struct forward_item *i = a->forwards; i; i = i->next)
+		forward_drain(i->forward);
+}
+
+size_t agent_active(const struct agent *a)
+{
+	size_t count = 0;
+
+	for (const struct offer *o = a->offers; o; o = o->next)
+		count += expose_active(o->expose);
+	for (const struct forward_item *i = a->forwards; i; i = i->next)
+		count += forward_active(i->forward);
+	return count;
+}
+
+struct hub *agent_hub(const struct agent *a)
+{
+	return a->hub;
+}
+
+struct home *agent_home(const struct agent *a)
+{
+	return a->home;
+}
+
+/* --- who may what --- */
+
+/* Calls `fn` with the key (NULL: any) of each entry of an offer's list. */
+static void each_key(const json_t *allow, void (*fn)(struct agent *, const char *, const uint8_t *),
+		     struct agent *a, const char *service)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(allow, i, one)
+	{
+		uint8_t key[GODWIT_KEY_SIZE];
+		const char *who = json_string_value(one);
+
+		fn(a, service,
+		   strcmp(who, "any") == 0               ? NULL
+		   : godwit_address_parse(who, key) == 0 ? key
+							 : NULL);
+	}
+}
+
+/* Every node serves the bench to whoever may use anything. */
+static void grant(struct agent *a, const char *service, const uint8_t *key)
+{
+	(void)godwit_allow(a->node, service, key);
+	(void)godwit_allow(a->node, BENCH_SERVICE, key);
+}
+
+static void take_back(struct agent *a, const char *service, const uint8_t *key)
+{
+	godwit_disallow(a->node, service, key);
+	godwit_disallow(a->node, BENCH_SERVICE, key);
+}
+
+/* Names and tickets become addresses, so that lists do not change when names do. */
+static json_t *resolve_allow(const struct agent *a, const json_t *allow, struct failure *f)
+{
+	json_t *out = json_array();
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(allow, i, one)
+	{
+		const char *who = json_string_value(one);
+		char address[GODWIT_ADDRESS_SIZE];
+		godwit_ticket t;
+
+		if (!who || strcmp(who, "any") != 0) {
+			if (home_destination(a->home, who ? who : "", NULL, &t, f) < 0) {
+				json_decref(out);
+				return NULL;
+			}
+			godwit_address_format(t.key, address);
+			who = address;
+		}
+		json_array_append_new(out, json_string(who));
+	}
+	return out;
+}
+
+/* --- offers --- */
+
+static int explain_offer(struct failure *f, int error, const char *name)
+{
+	fail_error(f, error, "service \"%.63s\"", name);
+	if (error == GODWIT_E_INVALID) {
+		fail_usage(f, "--as NAME",
+			   "\"%.63s\" is no name for a service: 1 to 63 of a-z 0-9 . _ -", name);
+	} else if (error == GODWIT_E_EXISTS) {
+		snprintf(f->message, sizeof(f->message), "this node already offers \"%.63s\"",
+			 name);
+		fail_hint(f, "another name (--as NAME), or stop the other one");
+	}
+	return -1;
+}
+
+int agent_offer(struct agent *a, const char *name, const char *target, const json_t *allow,
+		struct offer **out, struct failure *f)
+{
+	struct offer *o = calloc(1, sizeof(*o));
+	const char *why;
+	int rv;
+
+	if (!o)
+		return fail_error(f, GODWIT_E_NOMEM, "service");
+	if (target_parse(target, &o->target, &why) < 0) {
+		free(o);
+		return fail_usage(f, "PORT, tcp:HOST:PORT or unix:PATH", "target \"%.80s\": %s",
+				  target, why);
+	}
+	o->allow = resolve_allow(a, allow, f);
+	if (!o->allow) {
+		free(o);
+		return -1;
+	}
+	rv = expose_start(a->hub, name, &o->target, &o->expose);
+	if (rv < 0) {
+		json_decref(o->allow);
+		free(o);
+		return explain_offer(f, rv, name);
+	}
+	snprintf(o->name, sizeof(o->name), "%s", name);
+	o->next = a->offers;
+	a->offers = o;
+	each_key(o->allow, grant, a, o->name);
+	*out = o;
+	return 0;
+}
+
+void agent_withdraw(struct agent *a, struct offer *o)
+{
+	for (struct offer **at = &a->offers; *at; at = &(*at)->next)
+		if (*at == o) {
+			*at = o->next;
+			break;
+		}
+	expose_stop(o->expose);
+	each_key(o->allow, take_back, a, o->name);
+	/* Others may have granted the bench service to the same keys. */
+	each_key(a->allow, grant, a, BENCH_SERVICE);
+	for (const struct offer *i = a->offers; i; i = i->next)
+		each_key(i->allow, grant, a, i->name);
+	json_decref(o->allow);
+	free(o);
+}
+
+struct offer *agent_find_offer(struct agent *a, const char *name)
+{
+	struct offer *o = a->offers;
+
+	while (o && strcmp(o->name, name) != 0)
+		o = o->next;
+	return o;
+}
+
+const struct target *offer_target(const struct offer *o)
+{
+	return &o->target;
+}
+
+const json_t *offer_allow(const struct offer *o)
+{
+	return o->allow;
+}
+
+/* --- forwards --- */
+
+static int explain_listen(struct failure *f, int error, const char *listen)
+{
+	int sys = errno;
+
+	fail_error(f, error, "cannot listen on %.120s", listen);
+	if (error == GODWIT_E_IN_USE)
+		fail_hint(f, "another port, or stop what uses it (ss -tlpn)");
+	else if (error == GODWIT_E_PERMISSION)
+		fail_hint(f, "a port from 1024 up, or a path that you may write");
+	else if (error == GODWIT_E_INVALID)
+		fail_usage(f,
+			   "PORT, ADDR:PORT of this host, or unix:PATH in a directory that exists",
+			   "cannot listen on %.120s: there is no such place", listen);
+	else if (error == GODWIT_E_IO)
+		fail_errno(f, sys, "cannot listen on %.120s", listen);
+	return -1;
+}
+
+int agent_forward(struct agent *a, const char *listen, const godwit_ticket *to,
+		  forward_report_fn *report, void *user, struct forward_item **out,
+		  struct failure *f)
+{
+	struct forward_item *item = calloc(1, sizeof(*item));
+	struct target where;
+	const char *why;
+	int rv;
+
+	if (!item)
+		return fail_error(f, GODWIT_E_NOMEM, "forward");
+	if (listen_parse(listen, &where, &why) < 0) {
+		free(item);
+		return fail_usage(f, "PORT, ADDR:PORT or unix:PATH",
+				  "cannot listen on \"%.120s\": %s", listen, why);
+	}
+	rv = forward_start(a->hub, &where, to, report, user, &item->forward);
+	if (rv < 0) {
+		free(item);
+		return explain_listen(f, rv, listen);
+	}
+	item->next = a->forwards;
+	a->forwards = item;
+	*out = item;
+	return 0;
+}
+
+void agent_unforward(struct agent *a, struct forward_item *item)
+{
+	for (struct forward_item **at = &a->forwards; *at; at = &(*at)->next)
+		if (*at == item) {
+			*at = item->next;
+			break;
+		}
+	forward_stop(item->forward);
+	free(item);
+}
+
+const struct target *forward_item_listen(const struct forward_item *item)
+{
+	return forward_listen(item->forward);
+}
+
+/* --- what `up` serves --- */
+
+static int serve_kept(struct agent *a, struct failure *f)
+{
+	json_t *kept = home_kept_load(a->home, f);
+	const json_t *one;
+	struct offer *o;
+	size_t i;
+	int rv = kept ? 0 : -1;
+
+	json_array_foreach(kept, i, one)
+	{
+		const char *name = json_string_value(json_object_get(one, "name"));
+		const char *target = json_string_value(json_object_get(one, "target"));
+
+		if (rv == 0 && name && target && !agent_find_offer(a, name))
+			rv = agent_offer(a, name, target, json_object_get(one, "allow"), &o, f);
+	}
+	json_decref(kept);
+	return rv;
+}
+
+static int serve_expose(struct agent *a, const char *text, const json_t *allow, struct failure *f)
+{
+	const char *equals = strchr(text, '=');
+	char name[GODWIT_SERVICE_SIZE];
+	struct offer *o;
+
+	if (!equals || equals == text || (size_t)(equals - text) >= sizeof(name))
+		return fail_usage(f, "--expose pg=5432", "--expose \"%.80s\" is not NAME=TARGET",
+				  text);
+	memcpy(name, text, (size_t)(equals - text));
+	name[equals - text] = '\0';
+	return agent_offer(a, name, equals + 1, allow, &o, f);
+}
+
+static void on_forward_report(void *user, int error)
+{
+	fprintf(stderr, "godwit: %s: %s\n", (const char *)user, godwit_strerror(error));
+}
+
+static int serve_forward(struct agent *a, const char *text, struct failure *f)
+{
+	const char *equals = strrchr(text, '=');
+	char listen[TARGET_TEXT_MAX];
+	struct forward_item *item;
+	godwit_ticket to;
+
+	if (!equals || equals == text || (size_t)(equals - text) >= sizeof(listen))
+		return fail_usage(f, "--forward 5432=DEST/pg",
+				  "--forward \"%.80s\" is not LISTEN=DEST", text);
+	memcpy(listen, text, (size_t)(equals - text));
+	listen[equals - text] = '\0';
+	if (home_destination(a->home, equals + 1, "", &to, f) < 0)
+		return -1;
+	/* The text lives as long as the settings. */
+	return agent_forward(a, listen, &to, on_forward_report, (void *)(uintptr_t)text, &item, f);
+}
+
+int agent_serve_settings(struct agent *a, const struct settings *s, struct failure *f)
+{
+	json_t *allow = json_array();
+	int rv = 0;
+
+	for (size_t i = 0; i < s->at[SETTING_ALLOW].count; i++)
+		json_array_append_new(allow, json_string(s->at[SETTING_ALLOW].values[i]));
+	a->allow = resolve_allow(a, allow, f);
+	json_decref(allow);
+	if (!a->allow)
+		return -1;
+	each_key(a->allow, grant, a, BENCH_SERVICE);
+	for (size_t i = 0; rv == 0 && i < s->at[SETTING_EXPOSE].count; i++)
+		rv = serve_expose(a, s->at[SETTING_EXPOSE].values[i], a->allow, f);
+	if (rv == 0)
+		rv = serve_kept(a, f);
+	for (size_t i = 0; rv == 0 && i < s->at[SETTING_FORWARD].count; i++)
+		rv = serve_forward(a, s->at[SETTING_FORWARD].values[i], f);
+	return rv;
+}
+
+/* --- status --- */
+
+json_t *endpoint_path(const char *endpoint)
+{
+	return json_pack("{s:s,s:s,s:n,s:s}", "kind", "direct", "endpoint", endpoint, "via",
+			 "transport", "udp");
+}
+
+static const char *peer_state_name(godwit_peer_state state)
+{
+	switch (state) {
+	case GODWIT_PEER_PARKED:
+		return "parked";
+	case GODWIT_PEER_DIALING:
+		return "dialing";
+	case GODWIT_PEER_CONNECTED:
+		return "connected";
+	case GODWIT_PEER_FAILED:
+		return "failed";
+	}
+	return "?";
+}
+
+static json_t *describe_peer(const godwit_peer_info *p)
+{
+	char address[GODWIT_ADDRESS_SIZE];
+	json_t *path = json_null(), *j;
+
+	if (p->state == GODWIT_PEER_CONNECTED) {
+		path = endpoint_path(p->endpoint);
+		json_object_set_new(path, "rtt_ms", json_real((double)p->rtt_us / 1e3));
+		json_object_set_new(path, "since_s", json_real((double)p->since_ms / 1e3));
+		json_object_set_new(path, "payload", json_integer((json_int_t)p->payload));
+	}
+	godwit_address_format(p->key, address);
+	j = json_pack("{s:s,s:s,s:o,s:I,s:I,s:I,s:I,s:f}", "address", address, "state",
+		      peer_state_name(p->state), "path", path, "streams", (json_int_t)p->streams,
+		      "moves", (json_int_t)p->moves, "tx_bytes", (json_int_t)p->tx_bytes,
+		      "rx_bytes", (json_int_t)p->rx_bytes, "heard_s", (double)p->heard_ms / 1e3);
+	if (p->error)
+		json_object_set_new(j, "error", json_string(godwit_error_name(p->error)));
+	if (p->state != GODWIT_PEER_CONNECTED && p->streams > 0)
+		json_object_set_new(j, "retry_s", json_real((double)p->retry_ms / 1e3));
+	return j;
+}
+
+static json_t *list_peers(const struct agent *a)
+{
+	size_t count = godwit_node_peers(a->node, NULL, 0);
+	godwit_peer_info *peers = calloc(count + 1, sizeof(*peers));
+	json_t *out = json_array();
+
+	if (peers)
+		godwit_node_peers(a->node, peers, count);
+	for (size_t i = 0; peers && i < count; i++)
+		json_array_append_new(out, describe_peer(&peers[i]));
+	free(peers);
+	return out;
+}
+
+static json_t *describe_stream(const godwit_stream_info *s)
+{
+	char address[GODWIT_ADDRESS_SIZE], id[24];
+
+	godwit_address_format(s->peer, address);
+	snprintf(id, sizeof(id), "%llu", (unsigned long long)s->id);
+	return json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:f,s:s}", "id", id, "peer", address, "service",
+			 s->service, "incoming", s->incoming, "tx_bytes", (json_int_t)s->tx_bytes,
+			 "rx_bytes", (json_int_t)s->rx_bytes, "age_s", (double)s->age_ms / 1e3,
+			 "state", s->state);
+}
+
+static json_t *list_streams(const struct agent *a)
+{
+	size_t count = godwit_node_streams(a->node, NULL, 0);
+	godwit_stream_info *streams = calloc(count + 1, sizeof(*streams));
+	json_t *out = json_array();
+
+	if (streams)
+		godwit_node_streams(a->node, streams, count);
+	for (size_t i = 0; streams && i < count; i++)
+		json_array_append_new(out, describe_stream(&streams[i]));
+	free(streams);
+	return out;
+}
+
+static json_t *list_services(const struct agent *a)
+{
+	json_t *out = json_array();
+
+	for (const struct offer *o = a->offers; o; o = o->next) {
+		char target[TARGET_TEXT_MAX];
+
+		target_format(&o->target, target);
+		json_array_append_new(out, json_pack("{s:s,s:s,s:O}", "name", o->name, "target",
+						     target, "allow", o->allow));
+	}
+	return out;
+}
+
+static json_t *list_endpoints(const struct agent *a)
+{
+	char endpoints[16][GODWIT_ENDPOINT_SIZE];
+	size_t count = godwit_node_endpoints(a->node, endpoints, 16);
+	json_t *out = json_array();
+
+	for (size_t i = 0; i < count && i < 16; i++)
+		json_array_append_new(out, json_string(endpoints[i]));
+	return out;
+}
+
+static json_t *describe_datagrams(const struct agent *a)
+{
+	godwit_stats s;
+
+	godwit_node_stats(a->node, &s);
+	return json_pack("{s:I,s:I,s:I,s:b,s:b}", "received", (json_int_t)s.datagrams_in, "sent",
+			 (json_int_t)s.datagrams_out, "dropped", (json_int_t)s.dropped, "gso",
+			 s.gso, "gro", s.gro);
+}
+
+json_t *agent_status(const struct agent *a)
+{
+	char address[GODWIT_ADDRESS_SIZE], incarnation[24];
+
+	godwit_node_address(a->node, address);
+	snprintf(incarnation, sizeof(incarnation), "%llu",
+		 (unsigned long long)godwit_node_incarnation(a->node));
+	return json_pack("{s:s,s:s,s:f,s:I,s:o,s:o,s:[],s:o,s:o,s:o}", "address", address,
+			 "incarnation", incarnation, "uptime_s",
+			 (double)(loop_clock() - a->started) / (double)GW_SEC, "pid",
+			 (json_int_t)getpid(), "endpoints", list_endpoints(a), "datagrams",
+			 describe_datagrams(a), "beacons", "peers", list_peers(a), "services",
+			 list_services(a), "streams", list_streams(a));
+}

@@ -1,0 +1,78 @@
+/* cli/agent.h - a running node with its services: what `up` is, and what every other command
+ * uses, in its own process or through the control socket.
+ *
+ * A request is a JSON object {"op": NAME, ...}; it causes events (JSON objects) and one end.
+ * It is the same whoever asks. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GODWIT_CLI_AGENT_H
+#define GODWIT_CLI_AGENT_H
+
+#include "cli/home.h"
+#include "service/service.h"
+
+struct agent;
+
+/* `transient`: shares its key with other processes of the home.  Borrows loop, home and settings.
+ * Serves the bench service to whoever is allowed something. */
+int agent_new(struct agent **out, struct loop *loop, struct home *home, const struct settings *s,
+	      bool transient, struct failure *f);
+void agent_free(struct agent *a);
+
+/* Told once: the node cannot go on (its identity is in use elsewhere). */
+typedef void agent_fatal_fn(void *user, const struct failure *f);
+void agent_on_fatal(struct agent *a, agent_fatal_fn *fn, void *user);
+
+/* What the settings and the home say `up` is to serve. */
+int agent_serve_settings(struct agent *a, const struct settings *s, struct failure *f);
+
+/* No new streams; agent_active() says how many are left. */
+void agent_drain(struct agent *a);
+size_t agent_active(const struct agent *a);
+
+struct hub *agent_hub(const struct agent *a);
+struct home *agent_home(const struct agent *a);
+
+/* --- offers: a service, its target, who may use it --- */
+
+struct offer;
+/* `allow`: strings ("any", WHO). */
+int agent_offer(struct agent *a, const char *name, const char *target, const json_t *allow,
+		struct offer **out, struct failure *f);
+void agent_withdraw(struct agent *a, struct offer *o);
+struct offer *agent_find_offer(struct agent *a, const char *name); /* NULL: none */
+const struct target *offer_target(const struct offer *o);
+const json_t *offer_allow(const struct offer *o); /* full addresses, or "any" */
+
+/* Forwards are only counted and drained here. */
+struct forward_item;
+int agent_forward(struct agent *a, const char *listen, const godwit_ticket *to,
+		  forward_report_fn *report, void *user, struct forward_item **out,
+		  struct failure *f);
+void agent_unforward(struct agent *a, struct forward_item *item);
+const struct target *forward_item_listen(const struct forward_item *item);
+
+/* The object of `status --json` without "v". */
+json_t *agent_status(const struct agent *a);
+json_t *endpoint_path(const char *endpoint); /* {"kind":"direct","endpoint":...} */
+
+/* --- requests --- */
+
+struct op;
+typedef void op_event_fn(void *user, const json_t *event);
+/* `f` NULL: done.  The op is gone. */
+typedef void op_end_fn(void *user, const struct failure *f);
+
+struct op_sink {
+	op_event_fn *event;
+	op_end_fn *end;
+	void *user;
+};
+
+/* Starts; events and the end may come before it returns.  `*slot` points to the op as long as
+ * it lives.  Takes over the fds (those of "connect": input, output), -1: none. */
+void op_start(struct agent *a, const json_t *request, const int fds[2], const struct op_sink *sink,
+	      struct op **slot);
+/* The one who asked is gone: end without a word. */
+void op_cancel(struct op *op);
+
+#endif

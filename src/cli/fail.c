@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/fail.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "godwit/godwit.h"
+
+static const struct {
+	int error;
+	int exit;
+	const char *hint;
+} KNOWN[] = {
+	{ GODWIT_E_SELF, EXIT_USAGE, "use the address of the other machine" },
+	{ GODWIT_E_UNREACHABLE, EXIT_UNREACHABLE,
+	  "see that the other node runs and its UDP port can be reached; ask it for a fresh "
+	  "`godwit ticket`" },
+	{ GODWIT_E_DENIED, EXIT_DENIED,
+	  "on the other machine add --allow with this node's address (`godwit id`)" },
+	{ GODWIT_E_NO_SERVICE, EXIT_FAILED,
+	  "on the other machine: godwit expose TARGET --as NAME, or godwit status" },
+	{ GODWIT_E_TARGET, EXIT_FAILED,
+	  "on the other machine start the program behind the service" },
+	{ GODWIT_E_RESTARTED, EXIT_FAILED, "connect again" },
+	{ GODWIT_E_EXITED, EXIT_FAILED, "start the other node again, then connect again" },
+	{ GODWIT_E_PARKED_OUT, EXIT_FAILED, "connect again; --park allows longer absences" },
+	{ GODWIT_E_LOST, EXIT_FAILED, "connect again" },
+	{ GODWIT_E_RESET, EXIT_FAILED, "look at the program on the other side" },
+	{ GODWIT_E_LIMIT, EXIT_FAILED,
+	  "close some streams, or raise the limit of open files (ulimit -n)" },
+	{ GODWIT_E_TIMEOUT, EXIT_TIMED_OUT, "a longer --timeout; see that the other node runs" },
+	{ GODWIT_E_IN_USE, EXIT_FAILED,
+	  "stop the other process with this key, or give this one a key of its own (--home DIR)" },
+	{ GODWIT_E_KEY, EXIT_FAILED, "another node answers there: ask for a fresh ticket" },
+	{ GODWIT_E_PERMISSION, EXIT_FAILED, "as a user who may" },
+};
+
+static void set(struct failure *f, int exit, const char *code, const char *hint)
+{
+	f->exit = exit;
+	snprintf(f->code, sizeof(f->code), "%s", code);
+	snprintf(f->hint, sizeof(f->hint), "%s", hint);
+}
+
+int fail_usage(struct failure *f, const char *hint, const char *format, ...)
+{
+	va_list ap;
+
+	set(f, EXIT_USAGE, "usage", hint);
+	va_start(ap, format);
+	vsnprintf(f->message, sizeof(f->message), format, ap);
+	va_end(ap);
+	return -1;
+}
+
+__attribute__((format(printf, 3, 0))) static void explain(struct failure *f, const char *why,
+							  const char *format, va_list ap)
+{
+	int n = vsnprintf(f->message, sizeof(f->message), format, ap);
+
+	if (n >= 0 && (size_t)n < sizeof(f->message))
+		snprintf(f->message + n, sizeof(f->message) - (size_t)n, "%s%s", n ? ": " : "",
+			 why);
+}
+
+int fail_error(struct failure *f, int error, const char *format, ...)
+{
+	va_list ap;
+
+	set(f, EXIT_FAILED, godwit_error_name(error), "godwit help");
+	for (size_t i = 0; i < sizeof(KNOWN) / sizeof(KNOWN[0]); i++)
+		if (KNOWN[i].error == error)
+			set(f, KNOWN[i].exit, godwit_error_name(error), KNOWN[i].hint);
+	va_start(ap, format);
+	explain(f, godwit_strerror(error), format, ap);
+	va_end(ap);
+	return -1;
+}
+
+int fail_errno(struct failure *f, int error, const char *format, ...)
+{
+	va_list ap;
+
+	set(f, EXIT_FAILED, "io",
+	    error == ENOSPC || error == EDQUOT ? "make room on that disk"
+	    : error == EACCES || error == EPERM || error == EROFS
+		    ? "another --home DIR, or as a user who may"
+		    : "another --home DIR");
+	va_start(ap, format);
+	explain(f, strerror(error), format, ap);
+	va_end(ap);
+	return -1;
+}
+
+void fail_hint(struct failure *f, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(f->hint, sizeof(f->hint), format, ap);
+	va_end(ap);
+}
+
+json_t *fail_to_json(const struct failure *f)
+{
+	return json_pack("{s:s,s:s,s:s,s:i}", "code", f->code, "message", f->message, "hint",
+			 f->hint, "exit", f->exit);
+}
+
+void fail_from_json(struct failure *f, const json_t *j)
+{
+	const char *code = json_string_value(json_object_get(j, "code"));
+	const char *message = json_string_value(json_object_get(j, "message"));
+	const char *hint = json_string_value(json_object_get(j, "hint"));
+	json_int_t exit = json_integer_value(json_object_get(j, "exit"));
+
+	set(f, exit > 0 && exit < 256 ? (int)exit : EXIT_FAILED, code ? code : "unknown",
+	    hint ? hint : "godwit help");
+	snprintf(f->message, sizeof(f->message), "%s", message ? message : "unknown error");
+}
+
+int fail_print(const struct failure *f, bool json)
+{
+	json_t *j;
+
+	if (!json) {
+		fprintf(stderr, "godwit: %s\n  try: %s\n", f->message, f->hint);
+		return f->exit;
+	}
+	j = json_pack("{s:i,s:{s:s,s:s,s:s}}", "v", 1, "error", "code", f->code, "message",
+		      f->message, "hint", f->hint);
+	json_dumpf(j, stdout, JSON_COMPACT);
+	printf("\n");
+	fflush(stdout);
+	json_decref(j);
+	return f->exit;
+}

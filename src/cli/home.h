@@ -1,0 +1,49 @@
+/* cli/home.h - the home directory of a node: identity, names, kept services, lock, control socket. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GODWIT_CLI_HOME_H
+#define GODWIT_CLI_HOME_H
+
+#include <sys/types.h>
+
+#include "cli/settings.h"
+#include "crypto/identity.h"
+#include "godwit/godwit.h"
+
+struct home {
+	const char *path;
+	int fd;      /* of the directory; -1: closed */
+	int lock_fd; /* -1: not locked */
+};
+
+/* Made 0700 when missing. */
+int home_open(struct home *h, const char *path, struct failure *f);
+/* Releases the lock. */
+void home_close(struct home *h);
+
+/* One node in a home.  False: another process has it (`*holder`, 0 when unknown). */
+bool home_lock(struct home *h, pid_t *holder);
+
+/* The other end of a Unix socket is a process of this user, or root's. */
+bool home_peer_is_us(int fd);
+
+/* The control socket.  -1: nobody listens. */
+int home_connect(const struct home *h);
+int home_listen(const struct home *h, struct failure *f);
+void home_unlisten(const struct home *h);
+
+/* The key of the settings: made on first use in the home, never elsewhere.  Wipe it. */
+int home_identity(const struct home *h, const struct settings *s, struct identity *out,
+		  struct failure *f);
+
+/* WHO[/SERVICE], WHO being an address, a ticket or a name of the file `names` in the home
+ * (lines "NAME WHO", # comments).  A service is needed unless `service` is NULL; it is the default
+ * when the text names none and may be "". */
+int home_destination(const struct home *h, const char *text, const char *service,
+		     godwit_ticket *out, struct failure *f);
+
+/* Services that outlive their command: an array of objects {"name","target","allow":[]}.  Never
+ * NULL but when out of memory; a broken file is a failure. */
+json_t *home_kept_load(const struct home *h, struct failure *f);
+int home_kept_save(const struct home *h, const json_t *kept, struct failure *f);
+
+#endif

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/session.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "cli/control.h"
+
+/* SIGTERM: how long live streams may go on, and how often to look. */
+#define DRAIN_PATIENCE (2 * GW_SEC)
+#define DRAIN_POLL (20 * GW_MSEC)
+
+/* Another process has the lock but not yet the control socket: it is starting. */
+enum { STARTING_TRIES = 150, STARTING_WAIT_MS = 20 };
+
+static const char HANDOVER[] = "handover";
+
+struct session {
+	const struct session_options *o;
+	struct loop *loop;
+	struct home home;
+	struct agent *agent;
+	struct control *control;
+	struct control_call *call;
+	struct op *op;
+	struct loop_source *signals;
+	int signal_fd;
+	struct loop_timer *drain;
+	gw_time drain_until;
+	bool done, failed;
+	int exit;
+	struct failure failure;
+};
+
+static void stop(struct session *s, int exit)
+{
+	if (s->done)
+		return;
+	s->done = true;
+	s->exit = exit;
+	loop_stop(s->loop);
+}
+
+static void fail(struct session *s, const struct failure *f)
+{
+	if (s->done)
+		return;
+	s->failed = true;
+	s->failure = *f;
+	stop(s, f->exit);
+}
+
+/* --- the service manager (sd_notify(3)) --- */
+
+static void notify(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	size_t len = path ? strlen(path) : 0;
+	int fd;
+
+	if (len == 0 || len >= sizeof(un.sun_path))
+		return;
+	memcpy(un.sun_path, path, len);
+	if (path[0] == '@')
+		un.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	(void)!sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&un,
+		      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+	close(fd);
+}
+
+/* --- signals --- */
+
+static void on_drain(void *user)
+{
+	struct session *s = user;
+	gw_time now = loop_now(s->loop);
+
+	if (agent_active(s->agent) == 0 || now >= s->drain_until)
+		stop(s, EXIT_OK);
+	else
+		loop_timer_set(s->drain, now + DRAIN_POLL);
+}
+
+static void drain(struct session *s)
+{
+	bool resident = s->o->kind == SESSION_UP || s->o->kind == SESSION_RESIDENT;
+
+	notify("STOPPING=1");
+	if (!s->agent || !resident || s->drain) {
+		stop(s, EXIT_OK);
+		return;
+	}
+	s->drain = loop_timer_new(s->loop, on_drain, s);
+	if (!s->drain) {
+		stop(s, EXIT_OK);
+		return;
+	}
+	agent_drain(s->agent);
+	hub_wake(agent_hub(s->agent));
+	s->drain_until = loop_now(s->loop) + DRAIN_PATIENCE;
+	on_drain(s);
+}
+
+static void on_signal(void *user, int fd, unsigned events)
+{
+	struct session *s = user;
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGINT)
+		stop(s, EXIT_INTERRUPTED);
+	else
+		drain(s);
+}
+
+static int watch_signals(struct session *s)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP); /* nohup(1) ignores it, then it does not come */
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->signal_fd >= 0)
+		s->signals = loop_add(s->loop, s->signal_fd, LOOP_IN, on_signal, s);
+	return s->signals ? 0 : -1;
+}
+
+/* --- the request's outcome --- */
+
+static void on_event(void *user, const json_t *event)
+{
+	struct session *s = user;
+
+	s->o->event(s->o->user, event);
+	if (ferror(stdout)) /* nobody reads on */
+		stop(s, EXIT_FAILED);
+}
+
+static void on_end(void *user, const struct failure *f)
+{
+	struct session *s = user;
+
+	if (f)
+		fail(s, f);
+	else
+		stop(s, EXIT_OK);
+}
+
+static void on_fatal(void *user, const struct failure *f)
+{
+	fail(user, f);
+}
+
+static const struct op_sink *sink_of(struct session *s, struct op_sink *sink)
+{
+	*sink = (struct op_sink){ on_event, on_end, s };
+	return sink;
+}
+
+static void close_fds(const int fds[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+/* --- on the running node --- */
+
+static int ask_running(struct session *s, int fd)
+{
+	const int *fds = s->o->fds[0] >= 0 ? s->o->fds : NULL;
+	struct op_sink sink;
+	int rv = control_call_new(&s->call, s->loop, fd, s->o->request, fds, sink_of(s, &sink));
+
+	close_fds(s->o->fds);
+	return rv < 0 ? fail_error(&s->failure, rv, "control socket") : 0;
+}
+
+/* --- on a node of our own --- */
+
+static int take_home(struct session *s, int *running)
+{
+	pid_t holder = 0;
+
+	for (int i = 0; i < STARTING_TRIES; i++) {
+		if (home_lock(&s->home, &holder))
+			return 0;
+		if (s->o->kind == SESSION_UP)
+			break;
+		*running = home_connect(&s->home);
+		if (*running >= 0)
+			return 0;
+		usleep(STARTING_WAIT_MS * 1000);
+	}
+	fail_error(&s->failure, GODWIT_E_IN_USE, "home");
+	snprintf(s->failure.message, sizeof(s->failure.message),
+		 "a node is running in %.200s already: process %ld", s->home.path, (long)holder);
+	fail_hint(&s->failure, "another --home DIR, or: kill %ld", (long)holder);
+	return -1;
+}
+
+static int serve_home(struct session *s)
+{
+	int fd = home_listen(&s->home, &s->failure);
+
+	if (fd < 0)
+		return -1;
+	if (control_new(&s->control, s->loop, s->agent, fd) < 0)
+		return fail_error(&s->failure, GODWIT_E_NOMEM, "control socket");
+	return 0;
+}
+
+static int serve_settings(struct session *s)
+{
+	char address[GODWIT_ADDRESS_SIZE];
+	json_t *event;
+
+	if (agent_serve_settings(s->agent, s->o->settings, &s->failure) < 0)
+		return -1;
+	hub_wake(agent_hub(s->agent));
+	godwit_node_address(hub_node(agent_hub(s->agent)), address);
+	event = json_pack("{s:s}", "ready", address);
+	on_event(s, event);
+	json_decref(event);
+	notify("READY=1");
+	return 0;
+}
+
+static int run_own(struct session *s)
+{
+	bool resident = s->o->kind != SESSION_ONE_SHOT;
+	struct op_sink sink;
+	int running = -1;
+
+	if (resident && take_home(s, &running) < 0)
+		return -1;
+	if (running >= 0)
+		return ask_running(s, running);
+	if (agent_new(&s->agent, s->loop, &s->home, s->o->settings, !resident, &s->failure) < 0)
+		return -1;
+	agent_on_fatal(s->agent, on_fatal, s);
+	if (resident && serve_home(s) < 0)
+		return -1;
+	if (s->o->kind == SESSION_UP)
+		return serve_settings(s);
+	op_start(s->agent, s->o->request, s->o->fds, sink_of(s, &sink), &s->op);
+	hub_wake(agent_hub(s->agent));
+	return 0;
+}
+
+static int no_node(struct session *s)
+{
+	fail_error(&s->failure, GODWIT_E_NOT_FOUND, "node");
+	s->failure.exit = EXIT_NO_NODE;
+	snprintf(s->failure.code, sizeof(s->failure.code), "no-node");
+	snprintf(s->failure.message, sizeof(s->failure.message), "no node is running in %.200s",
+		 s->home.path);
+	fail_hint(&s->failure, "godwit up, or the --home DIR of one that runs");
+	return -1;
+}
+
+static int start(struct session *s)
+{
+	/* A key given by hand may not be that of the running node. */
+	bool own_key =
+		s->o->kind == SESSION_ONE_SHOT && setting_get(s->o->settings, SETTING_IDENTITY);
+	int fd = -1;
+
+	if (home_open(&s->home, setting_get(s->o->settings, SETTING_HOME), &s->failure) < 0)
+		return -1;
+	if (loop_new(&s->loop) < 0 || watch_signals(s) < 0)
+		return fail_errno(&s->failure, errno, "cannot start");
+	if (s->o->kind != SESSION_UP && !own_key)
+		fd = home_connect(&s->home);
+	if (fd >= 0)
+		return ask_running(s, fd);
+	return s->o->kind == SESSION_RUNNING ? no_node(s) : run_own(s);
+}
+
+/* What those who use our node are told.  A command that was only the first of several hands the
+ * node over to the next; `up` was meant to be stopped. */
+static const struct failure *last_words(struct session *s)
+{
+	if (s->failed)
+		return &s->failure;
+	fail_error(&s->failure, GODWIT_E_CLOSED, "node");
+	snprintf(s->failure.code, sizeof(s->failure.code), "%s",
+		 s->o->kind == SESSION_RESIDENT ? HANDOVER : "node-exited");
+	snprintf(s->failure.message, sizeof(s->failure.message),
+		 "the node of this home has exited");
+	fail_hint(&s->failure, "godwit up");
+	return &s->failure;
+}
+
+static void clear(struct session *s)
+{
+	if (s->op)
+		op_cancel(s->op);
+	control_call_free(s->call);
+	if (s->control)
+		home_unlisten(&s->home);
+	control_free(s->control, last_words(s));
+	agent_free(s->agent);
+	loop_timer_free(s->drain);
+	if (s->signals)
+		loop_remove(s->signals);
+	if (s->signal_fd >= 0)
+		close(s->signal_fd);
+	if (s->loop)
+		loop_free(s->loop);
+	home_close(&s->home);
+}
+
+/* Many streams need many descriptors. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* What we offer goes on with a node of our own. */
+static bool takes_over(const struct session *s)
+{
+	return s->failed && s->call && s->o->kind == SESSION_RESIDENT &&
+	       strcmp(s->failure.code, HANDOVER) == 0;
+}
+
+int session_run(const struct session_options *o)
+{
+	struct session s;
+	bool again;
+
+	raise_limit();
+	signal(SIGPIPE, SIG_IGN);
+	do {
+		s = (struct session){ .o = o,
+				      .signal_fd = -1,
+				      .home = { .fd = -1, .lock_fd = -1 } };
+		if (start(&s) < 0)
+			s.done = s.failed = true;
+		if (!s.done)
+			loop_run(s.loop);
+		again = takes_over(&s);
+		clear(&s);
+	} while (again);
+	return s.failed ? fail_print(&s.failure, o->json) : s.exit;
+}

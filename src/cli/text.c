@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/text.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *short_address(const char *address, char out[SHORT_SIZE])
+{
+	size_t len = strlen(address);
+
+	if (len <= 10)
+		snprintf(out, SHORT_SIZE, "%.10s", address);
+	else
+		snprintf(out, SHORT_SIZE, "%.5s\xe2\x80\xa6%.5s", address, address + len - 5);
+	return out;
+}
+
+const char *format_duration(double seconds, char out[DURATION_SIZE])
+{
+	unsigned long s = (unsigned long)seconds;
+
+	if (seconds < 10)
+		snprintf(out, DURATION_SIZE, "%.1fs", seconds);
+	else if (s < 60)
+		snprintf(out, DURATION_SIZE, "%lus", s);
+	else if (s < 3600)
+		snprintf(out, DURATION_SIZE, "%lum%02lus", s / 60, s % 60);
+	else if (s < 86400)
+		snprintf(out, DURATION_SIZE, "%luh%02lum", s / 3600, s / 60 % 60);
+	else
+		snprintf(out, DURATION_SIZE, "%lud%02luh", s / 86400, s / 3600 % 24);
+	return out;
+}
+
+const char *format_bytes(double bytes, char out[BYTES_SIZE])
+{
+	static const char *const UNITS[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
+	size_t unit = 0;
+
+	while (bytes >= 1024 && unit + 1 < sizeof(UNITS) / sizeof(UNITS[0])) {
+		bytes /= 1024;
+		unit++;
+	}
+	snprintf(out, BYTES_SIZE, unit > 0 && bytes < 10 ? "%.1f %s" : "%.0f %s", bytes,
+		 UNITS[unit]);
+	return out;
+}
+
+const char *format_ms(double ms, char out[DURATION_SIZE])
+{
+	snprintf(out, DURATION_SIZE, ms < 1 ? "%.2f ms" : ms < 10 ? "%.1f ms" : "%.0f ms", ms);
+	return out;
+}
+
+const char *target_for_people(const char *target, char out[TARGET_SIZE])
+{
+	char *colon;
+
+	snprintf(out, TARGET_SIZE, "%s", target);
+	colon = strchr(out, ':');
+	if (colon)
+		*colon = ' ';
+	return out;
+}
+
+bool fancy(int fd)
+{
+	const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
+
+	return isatty(fd) && !(no && *no) && !(term && strcmp(term, "dumb") == 0);
+}
+
+void print_json(const json_t *object)
+{
+	json_t *whole = json_pack("{s:i}", "v", 1);
+
+	json_object_update(whole, (json_t *)(uintptr_t)object);
+	json_dumpf(whole, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	printf("\n");
+	fflush(stdout);
+	json_decref(whole);
+}
+
+const char *get_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+double get_number(const json_t *object, const char *key)
+{
+	return json_number_value(json_object_get(object, key));
+}

@@ -1,0 +1,29 @@
+/* cli/text.h - how things look on a terminal. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GODWIT_CLI_TEXT_H
+#define GODWIT_CLI_TEXT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { SHORT_SIZE = 16, DURATION_SIZE = 24, BYTES_SIZE = 24, TARGET_SIZE = 300 };
+
+const char *short_address(const char *address, char out[SHORT_SIZE]); /* "ndlvv…ruh7a" */
+const char *format_duration(double seconds, char out[DURATION_SIZE]); /* "0.4s", "3h12m" */
+const char *format_bytes(double bytes, char out[BYTES_SIZE]);         /* "1.2 GiB" */
+const char *format_ms(double ms, char out[DURATION_SIZE]);            /* "7.3 ms", "42 ms" */
+
+const char *target_for_people(const char *target, char out[TARGET_SIZE]); /* "tcp 127.0.0.1:22" */
+
+/* Progress and colour are for this terminal: no NO_COLOR, no TERM=dumb. */
+bool fancy(int fd);
+
+/* One line of JSON on stdout, "v":1 first. */
+void print_json(const json_t *object);
+
+/* Members of an object, with a neutral value for what is absent. */
+const char *get_text(const json_t *object, const char *key);
+double get_number(const json_t *object, const char *key);
+
+#endif
