@@ -193,6 +193,7 @@ typedef struct godwit_stream_info {
 	uint8_t peer[GODWIT_KEY_SIZE];
 	char service[GODWIT_SERVICE_SIZE];
 	bool incoming;
+	bool answered;     /* the peer's service has taken it */
 	const char *state; /* "opening", "open", "parked", "closing" */
 	uint64_t tx_bytes, rx_bytes, age_ms;
 } godwit_stream_info;

@@ -25,10 +25,11 @@ static bool parse_number(const char *text, uint64_t max, uint64_t *out)
 	return true;
 }
 
+/* IPv4-mapped (RFC 4291, 2.5.5.2). */
+static const uint8_t MAPPED[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+
 static void from_v6(struct addr *out, const uint8_t ip[16])
 {
-	static const uint8_t MAPPED[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
-
 	if (memcmp(ip, MAPPED, sizeof(MAPPED)) == 0) {
 		out->family = ADDR_V4;
 		memcpy(out->ip, ip + sizeof(MAPPED), 4);
@@ -165,7 +166,7 @@ bool addr_is_usable(const struct addr *a)
 		return false;
 	if (a->family == ADDR_V4) /* "this network", multicast, reserved, broadcast */
 		return a->ip[0] != 0 && a->ip[0] < 224;
-	return a->ip[0] != 0xff;
+	return a->ip[0] != 0xff && memcmp(a->ip, MAPPED, sizeof(MAPPED)) != 0;
 }
 
 int addr_from_sockaddr(struct addr *out, const struct sockaddr *sa, socklen_t len)

@@ -33,7 +33,7 @@ struct path {
 struct local_addr {
 	struct addr addr; /* port 0 */
 	uint32_t ifindex;
-	uint32_t mtu;     /* of the interface, bytes of IP packet */
+	uint32_t mtu; /* of the interface, bytes of IP packet */
 	bool loopback;
 };
 
@@ -53,7 +53,8 @@ bool path_equal(const struct path *a, const struct path *b);
 bool addr_is_loopback(const struct addr *a);
 bool addr_is_unspecified(const struct addr *a); /* 0.0.0.0, :: or ADDR_NONE */
 bool addr_is_link_local(const struct addr *a);
-/* May a datagram be sent there: unicast, not unspecified, not broadcast, port not 0. */
+/* May a datagram be sent there: unicast, not unspecified, not broadcast, not
+ * v4-mapped, port not 0. */
 bool addr_is_usable(const struct addr *a);
 
 /* Conversions; a v4-mapped sockaddr becomes ADDR_V4.  With `mapped`, IPv4 is written as a

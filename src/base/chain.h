@@ -38,9 +38,9 @@ void chain_pool_clear(struct chain_pool *p);
 struct chain {
 	struct chain_pool *pool; /* may be NULL; outlives the chain */
 	struct chunk *head, *tail;
-	uint64_t start; /* offset of the first byte kept */
-	uint64_t end;   /* offset one past the last byte */
-	size_t memory;  /* bytes allocated */
+	uint64_t start;       /* offset of the first byte kept */
+	uint64_t end;         /* offset one past the last byte */
+	size_t memory;        /* bytes allocated */
 	struct chunk *cursor; /* where chain_at() last looked: makes forward walks O(1) */
 };
 

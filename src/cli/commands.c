@@ -100,14 +100,14 @@ static void up_event(void *user, const json_t *event)
 	else
 		printf("ready %s\n", get_text(event, "ready"));
 	fflush(stdout);
-}
-
-static int run_up(struct cli *c)
-{
 	if (c->settings.at[SETTING_EXPOSE].count > 0 && c->settings.at[SETTING_ALLOW].count == 0)
 		fprintf(stderr, "godwit: nobody may use these services yet\n"
 				"  try: --allow ADDRESS (the other machine's `godwit id`), or "
 				"--allow any\n");
+}
+
+static int run_up(struct cli *c)
+{
 	return run_request(c, NULL, SESSION_UP, up_event);
 }
 
@@ -229,9 +229,9 @@ static int run_expose(struct cli *c)
 		return -1;
 	}
 	return run_request(c,
-			   json_pack("{s:s,s:s,s:s,s:o,s:b,s:b}", "op", "expose", "target", target,
+			   json_pack("{s:s,s:s,s:s,s:o,s:b}", "op", "expose", "target", target,
 				     "name", name, "allow", list_of(&c->settings, SETTING_ALLOW),
-				     "keep", options_has(&c->options, "--keep"), "leave", 0),
+				     "keep", options_has(&c->options, "--keep")),
 			   SESSION_RESIDENT, expose_event);
 }
 

@@ -170,7 +170,7 @@ static bool is_opening(const struct op *op)
 	godwit_stream_info info;
 
 	godwit_stream_describe(op->stream, &info);
-	return strcmp(info.state, "opening") == 0;
+	return !info.answered;
 }
 
 static void connect_event(void *user, const godwit_event *e)
@@ -288,8 +288,8 @@ static void expose_start_op(struct op *op)
 	tell(op, json_pack("{s:s,s:s,s:O,s:s,s:i}", "name", text_of(op, "name"), "target", target,
 			   "allow", offer_allow(op->offer), "ticket", ticket, "port",
 			   t->kind == TARGET_TCP ? t->port : 0));
-	if (kept && json_is_true(json_object_get(op->request, "leave"))) {
-		op->offer = NULL; /* it stays */
+	if (kept && json_is_true(json_object_get(op->request, "remote"))) {
+		op->offer = NULL; /* it stays with the node that runs on */
 		end(op, NULL);
 	}
 }

@@ -188,7 +188,10 @@ static int ask_running(struct session *s, int fd)
 {
 	const int *fds = s->o->fds[0] >= 0 ? s->o->fds : NULL;
 	struct op_sink sink;
-	int rv = control_call_new(&s->call, s->loop, fd, s->o->request, fds, sink_of(s, &sink));
+	int rv;
+
+	json_object_set_new(s->o->request, "remote", json_true());
+	rv = control_call_new(&s->call, s->loop, fd, s->o->request, fds, sink_of(s, &sink));
 
 	close_fds(s->o->fds);
 	return rv < 0 ? fail_error(&s->failure, rv, "control socket") : 0;

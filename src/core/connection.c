@@ -64,7 +64,8 @@ void connection_kill(struct connection *c, enum close_code code, int error, gw_t
 	c->close_code = code;
 	c->error = error;
 	heap_remove(&c->node->conn_timers, &c->timer);
-	connection_touch(c); /* node_transmit() says goodbye, tells the peer's streams and buries it */
+	connection_touch(
+		c); /* node_transmit() says goodbye, tells the peer's streams and buries it */
 }
 
 gw_time connection_rtt(const struct connection *c)
@@ -106,8 +107,8 @@ static int new_cid_callback(ngtcp2_conn *quic, ngtcp2_cid *cid, uint8_t *token, 
 	cid->datalen = len;
 	/* Stateless resets are never sent: the token is noise. */
 	rng_bytes(c->node->rng, token, NGTCP2_STATELESS_RESET_TOKENLEN);
-	return map_put(&c->node->by_cid, cid_key(cid->data), c) < 0 ? NGTCP2_ERR_CALLBACK_FAILURE :
-								      0;
+	return map_put(&c->node->by_cid, cid_key(cid->data), c) < 0 ? NGTCP2_ERR_CALLBACK_FAILURE
+								    : 0;
 }
 
 static int remove_cid_callback(ngtcp2_conn *quic, const ngtcp2_cid *cid, void *user)
@@ -440,8 +441,8 @@ struct connection *connection_dial(struct peer *p, const struct path *path, gw_t
 	return c;
 }
 
-struct connection *connection_accept(struct node *n, const struct path *path,
-				     const uint8_t *data, size_t len, gw_time now)
+struct connection *connection_accept(struct node *n, const struct path *path, const uint8_t *data,
+				     size_t len, gw_time now)
 {
 	struct connection *c;
 	struct sockaddr_storage store[2];
@@ -507,8 +508,7 @@ void connection_free(struct connection *c)
 	list_remove(&c->all_link);
 	list_remove(&c->peer_link);
 	list_remove(&c->dirty_link);
-	list_each(&c->rx_segments, i, tmp)
-		segment_free(container_of(i, struct rx_segment, link));
+	list_each(&c->rx_segments, i, tmp) segment_free(container_of(i, struct rx_segment, link));
 	if (c->quic)
 		ngtcp2_conn_del(c->quic);
 	if (c->tls)
@@ -541,9 +541,9 @@ static int read_error(struct connection *c, int liberr)
 
 	if (liberr != NGTCP2_ERR_DRAINING)
 		return liberr == NGTCP2_ERR_CRYPTO && c->dialler && c->key_known &&
-				       memcmp(c->key, c->peer->key, KEY_SIZE) != 0 ?
-			       GW_E_KEY :
-			       GW_E_PROTOCOL;
+				       memcmp(c->key, c->peer->key, KEY_SIZE) != 0
+			       ? GW_E_KEY
+			       : GW_E_PROTOCOL;
 	quic_close_get(c->quic, &close);
 	/* 0x100 + TLS alert; before its key is known anybody may have sent it. */
 	if (!close.application)
@@ -666,8 +666,8 @@ static bool returns(struct connection *c, const struct addr *remote)
 	return c->n_left == MIGRATIONS_MAX;
 }
 
-void connection_read(struct connection *c, const struct path *path, const uint8_t *data,
-		     size_t len, gw_time now)
+void connection_read(struct connection *c, const struct path *path, const uint8_t *data, size_t len,
+		     gw_time now)
 {
 	struct path quic_path = { .remote = path->remote };
 	struct sockaddr_storage store[2];
@@ -898,8 +898,8 @@ static bool write_close(struct connection *c, struct batch *out, gw_time now)
 				       ngtcp2_conn_get_tls_alert(c->quic), now);
 	else if (c->close_code != CLOSE_NONE)
 		len = quic_write_close(c->quic, &ps.path, out->data, PAYLOAD_MIN, c->close_code,
-				       claim ? c->peer->claim : NULL,
-				       claim ? WIRE_CLAIM_SIZE : 0, now);
+				       claim ? c->peer->claim : NULL, claim ? WIRE_CLAIM_SIZE : 0,
+				       now);
 	if (len <= 0)
 		return false;
 	path_of(c, &ps.path, &out->path);

@@ -12,12 +12,12 @@
 /* Dial `peer` over `path`; the generation is set by the caller.  NULL: out of memory. */
 struct connection *connection_dial(struct peer *p, const struct path *path, gw_time now);
 /* The first datagram of an unknown connection.  NULL: not an acceptable Initial. */
-struct connection *connection_accept(struct node *n, const struct path *path,
-				     const uint8_t *data, size_t len, gw_time now);
+struct connection *connection_accept(struct node *n, const struct path *path, const uint8_t *data,
+				     size_t len, gw_time now);
 void connection_free(struct connection *c);
 
-void connection_read(struct connection *c, const struct path *path, const uint8_t *data,
-		     size_t len, gw_time now);
+void connection_read(struct connection *c, const struct path *path, const uint8_t *data, size_t len,
+		     gw_time now);
 /* Fill a batch.  False: nothing to send now. */
 bool connection_write(struct connection *c, struct batch *out, gw_time now);
 void connection_expire(struct connection *c, gw_time now);

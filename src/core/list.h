@@ -15,8 +15,8 @@ struct list {
 	struct list_item head; /* circular; list_init() first */
 };
 
-#define container_of(pointer, type, member) \
-	((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define container_of(pointer, type, member)                                                        \
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 static inline void list_init(struct list *l)
 {
@@ -57,8 +57,8 @@ static inline struct list_item *list_next(const struct list *l, const struct lis
 }
 
 /* Safe against removal of `i` itself in the body, not of its successor. */
-#define list_each(list, i, tmp)                                                            \
-	for (struct list_item *i = list_first(list), *tmp = i ? list_next(list, i) : NULL; \
-	     i; i = tmp, tmp = i ? list_next(list, i) : NULL)
+#define list_each(list, i, tmp)                                                                    \
+	for (struct list_item *i = list_first(list), *tmp = i ? list_next(list, i) : NULL; i;      \
+	     i = tmp, tmp = i ? list_next(list, i) : NULL)
 
 #endif

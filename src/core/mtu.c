@@ -66,14 +66,21 @@ static void probe(struct connection *c, size_t size, gw_time now)
 	connection_touch(c);
 }
 
+/* No probe is under way, and none that waits is sent. */
+static void stop_probing(struct mtu *m, gw_time next_at)
+{
+	m->probing = 0;
+	m->tries = 0;
+	m->send_now = false;
+	m->next_at = next_at;
+}
+
 void mtu_start(struct connection *c, gw_time now)
 {
 	struct mtu *m = &c->mtu;
 	size_t size;
 
-	m->probing = 0;
-	m->tries = 0;
-	m->next_at = GW_NEVER;
+	stop_probing(m, GW_NEVER);
 	size = next_size(m);
 	if (size)
 		probe(c, size, now);
@@ -82,15 +89,13 @@ void mtu_start(struct connection *c, gw_time now)
 void mtu_fall_back(struct connection *c, gw_time now)
 {
 	c->mtu.payload = PAYLOAD_MIN;
-	c->mtu.probing = 0;
-	c->mtu.next_at = now + MTU_RETRY;
+	stop_probing(&c->mtu, now + MTU_RETRY);
 	c->progress_at = now;
 }
 
 void mtu_migrated(struct connection *c, gw_time now)
 {
 	mtu_fall_back(c, now);
-	c->mtu.send_now = false;
 	c->mtu.next_at = now + MTU_MIGRATED;
 }
 
@@ -121,9 +126,7 @@ void mtu_expire(struct connection *c, gw_time now)
 	} else {
 		size_t size = next_size(m);
 
-		m->tries = 0;
-		m->probing = 0;
-		m->next_at = now + MTU_RETRY;
+		stop_probing(m, now + MTU_RETRY);
 		if (size)
 			probe(c, size, now);
 	}

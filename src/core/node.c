@@ -72,8 +72,8 @@ void node_free(struct node *n)
 	while (list_first(&n->peers))
 		peer_free(container_of(list_first(&n->peers), struct peer, all_link));
 	while (list_first(&n->connections))
-		connection_free(container_of(list_first(&n->connections), struct connection,
-					     all_link));
+		connection_free(
+			container_of(list_first(&n->connections), struct connection, all_link));
 	map_clear(&n->by_cid);
 	map_clear(&n->by_token);
 	map_clear(&n->by_key);
@@ -89,7 +89,8 @@ void node_free(struct node *n)
 void node_close(struct node *n, gw_time now)
 {
 	n->closing = true;
-	list_each(&n->connections, i, tmp) {
+	list_each(&n->connections, i, tmp)
+	{
 		struct connection *c = container_of(i, struct connection, all_link);
 
 		connection_kill(c, c->hello_received ? CLOSE_EXIT : CLOSE_NONE, GW_E_CLOSED, now);
@@ -153,8 +154,7 @@ static void receive_quic(struct node *n, const struct path *path, const uint8_t 
 	struct connection *c;
 	uint64_t key;
 
-	if (ngtcp2_pkt_decode_version_cid(&id, data, len, CID_SIZE) != 0 ||
-	    id.dcidlen < CID_SIZE) {
+	if (ngtcp2_pkt_decode_version_cid(&id, data, len, CID_SIZE) != 0 || id.dcidlen < CID_SIZE) {
 		n->stats.drop_malformed++;
 		return;
 	}
@@ -242,7 +242,8 @@ bool node_transmit(struct node *n, struct batch *out, gw_time now)
 
 void node_send_failed(struct node *n, const struct path *path, enum send_failure why, gw_time now)
 {
-	list_each(&n->connections, i, tmp) {
+	list_each(&n->connections, i, tmp)
+	{
 		struct connection *c = container_of(i, struct connection, all_link);
 
 		if (!path_equal(&c->path, path))
@@ -334,13 +335,13 @@ void node_network_changed(struct node *n, const struct local_addr *locals, size_
 {
 	n->n_locals = count < LOCALS_MAX ? count : LOCALS_MAX;
 	memcpy(n->locals, locals, n->n_locals * sizeof(*locals));
-	list_each(&n->peers, i, tmp)
-		recheck(container_of(i, struct peer, all_link), now);
+	list_each(&n->peers, i, tmp) recheck(container_of(i, struct peer, all_link), now);
 }
 
 void node_clock_jumped(struct node *n, gw_time now)
 {
-	list_each(&n->peers, i, tmp) {
+	list_each(&n->peers, i, tmp)
+	{
 		struct peer *p = container_of(i, struct peer, all_link);
 
 		if (p->used)
@@ -438,8 +439,8 @@ int node_ping(struct node *n, const uint8_t key[KEY_SIZE], uint64_t *id, gw_time
 
 struct peer *node_peer_next(const struct node *n, const struct peer *after)
 {
-	struct list_item *i = after ? list_next(&n->peers, &after->all_link) :
-				      list_first(&n->peers);
+	struct list_item *i =
+		after ? list_next(&n->peers, &after->all_link) : list_first(&n->peers);
 
 	return i ? container_of(i, struct peer, all_link) : NULL;
 }
@@ -475,7 +476,8 @@ void peer_describe(const struct peer *p, struct peer_info *out)
 
 void node_debug_move(struct node *n, gw_time now)
 {
-	list_each(&n->peers, i, tmp) {
+	list_each(&n->peers, i, tmp)
+	{
 		struct peer *p = container_of(i, struct peer, all_link);
 
 		p->must_move = true;
@@ -485,9 +487,8 @@ void node_debug_move(struct node *n, gw_time now)
 
 void node_debug_break(struct node *n, gw_time now)
 {
-	list_each(&n->connections, i, tmp)
-		connection_kill(container_of(i, struct connection, all_link), CLOSE_NONE,
-				GW_E_CLOSED, now);
+	list_each(&n->connections, i, tmp) connection_kill(
+		container_of(i, struct connection, all_link), CLOSE_NONE, GW_E_CLOSED, now);
 }
 
 /* --- streams --- */
@@ -519,8 +520,8 @@ int node_stream_open(struct node *n, const uint8_t key[KEY_SIZE], const char *se
 
 struct stream *peer_stream_next(const struct peer *p, const struct stream *after)
 {
-	struct list_item *i = after ? list_next(&p->streams, &after->peer_link) :
-				      list_first(&p->streams);
+	struct list_item *i =
+		after ? list_next(&p->streams, &after->peer_link) : list_first(&p->streams);
 
 	while (i && container_of(i, struct stream, peer_link)->state == STREAM_RETIRED)
 		i = list_next(&p->streams, i);
@@ -600,10 +601,12 @@ void node_stats_get(const struct node *n, struct node_stats *out)
 	out->peers = n->n_peers;
 	out->streams = n->n_streams;
 	out->memory = 0;
-	list_each(&n->peers, i, tmp) {
+	list_each(&n->peers, i, tmp)
+	{
 		const struct peer *p = container_of(i, struct peer, all_link);
 
-		list_each(&p->streams, j, tmp2) {
+		list_each(&p->streams, j, tmp2)
+		{
 			const struct stream *s = container_of(j, struct stream, peer_link);
 
 			out->memory += s->tx.memory + s->rx.memory;
@@ -620,7 +623,8 @@ static size_t check_peer(const struct peer *p)
 {
 	size_t live = 0, committed = 0;
 
-	list_each(&p->streams, i, tmp) {
+	list_each(&p->streams, i, tmp)
+	{
 		const struct stream *s = container_of(i, struct stream, peer_link);
 
 		assert(s->tx.start <= s->tx_next && s->tx_next <= s->tx.end);
@@ -643,9 +647,10 @@ void node_check(const struct node *n)
 {
 	size_t committed = 0, connections = 0, half_open = 0;
 
-	list_each(&n->peers, i, tmp)
-		committed += check_peer(container_of(i, struct peer, all_link));
-	list_each(&n->connections, i, tmp) {
+	list_each(&n->peers, i, tmp) committed +=
+		check_peer(container_of(i, struct peer, all_link));
+	list_each(&n->connections, i, tmp)
+	{
 		const struct connection *c = container_of(i, struct connection, all_link);
 
 		connections++;

@@ -29,13 +29,13 @@ struct peer;
 struct node_config {
 	const struct identity *identity; /* copied */
 	struct rng *rng;                 /* kept: must outlive the node */
-	bool transient;     /* a one-shot process: beside others of the same key, never instead */
-	gw_time park_timeout;    /* for streams; 0: fail as soon as the connection is lost */
-	gw_time idle_timeout;    /* of a connection without streams */
-	size_t memory_limit;     /* bytes of receive windows granted, all streams together */
-	uint64_t started_ms;     /* wall clock: settles which of two processes is the newer */
-	uint32_t max_payload;    /* largest UDP payload ever sent, bytes (1200..65000) */
-	bool bbr;                /* congestion control: BBR, else CUBIC */
+	bool transient;       /* a one-shot process: beside others of the same key, never instead */
+	gw_time park_timeout; /* for streams; 0: fail as soon as the connection is lost */
+	gw_time idle_timeout; /* of a connection without streams */
+	size_t memory_limit;  /* bytes of receive windows granted, all streams together */
+	uint64_t started_ms;  /* wall clock: settles which of two processes is the newer */
+	uint32_t max_payload; /* largest UDP payload ever sent, bytes (1200..65000) */
+	bool bbr;             /* congestion control: BBR, else CUBIC */
 };
 
 /* Defaults of docs/protocol.md, section 8. */
@@ -64,7 +64,7 @@ struct batch {
 	size_t capacity; /* of it; at least 65536 */
 	size_t len;
 	size_t segment;
-	bool probe;      /* an MTU probe: its failure (EMSGSIZE) is no news */
+	bool probe; /* an MTU probe: its failure (EMSGSIZE) is no news */
 };
 
 /* Fill one batch; false when there is nothing to send now. */
@@ -114,16 +114,16 @@ enum peer_state { PEER_PARKED, PEER_DIALING, PEER_CONNECTED, PEER_FAILED };
 struct peer_info {
 	uint8_t key[KEY_SIZE];
 	enum peer_state state;
-	int error;            /* enum gw_error: why the last dial failed, or 0 */
-	struct path path;     /* PEER_CONNECTED */
-	gw_time rtt;          /* smoothed; 0 unknown */
-	gw_time heard_at;     /* last authenticated packet; 0 never */
-	gw_time used_since;   /* of the present connection */
-	gw_time retry_at;     /* when parked with streams: next dial */
+	int error;          /* enum gw_error: why the last dial failed, or 0 */
+	struct path path;   /* PEER_CONNECTED */
+	gw_time rtt;        /* smoothed; 0 unknown */
+	gw_time heard_at;   /* last authenticated packet; 0 never */
+	gw_time used_since; /* of the present connection */
+	gw_time retry_at;   /* when parked with streams: next dial */
 	size_t streams;
-	uint64_t moves;       /* times the streams changed connection */
+	uint64_t moves;              /* times the streams changed connection */
 	uint64_t tx_bytes, rx_bytes; /* stream bytes acknowledged, delivered */
-	size_t mtu;           /* UDP payload in use */
+	size_t mtu;                  /* UDP payload in use */
 };
 
 /* Iterate: start with NULL. */
@@ -176,6 +176,7 @@ struct stream_info {
 	uint8_t peer[KEY_SIZE];
 	char service[SERVICE_NAME_MAX + 1];
 	bool incoming;
+	bool answered; /* the service has taken it */
 	enum { STREAM_OPENING, STREAM_OPEN, STREAM_PARKED, STREAM_CLOSING } state;
 	uint64_t tx_bytes, rx_bytes;
 	gw_time created_at;
@@ -200,14 +201,14 @@ enum stream_event {
 
 struct event {
 	enum event_type type;
-	struct stream *stream;  /* EVENT_STREAM */
-	unsigned flags;         /* EVENT_STREAM: enum stream_event, several at once */
-	uint8_t key[KEY_SIZE];  /* EVENT_PEER, EVENT_PONG */
-	enum peer_state state;  /* EVENT_PEER */
-	int error;              /* EVENT_PEER: PEER_FAILED */
-	uint64_t ping_id;       /* EVENT_PONG */
+	struct stream *stream; /* EVENT_STREAM */
+	unsigned flags;        /* EVENT_STREAM: enum stream_event, several at once */
+	uint8_t key[KEY_SIZE]; /* EVENT_PEER, EVENT_PONG */
+	enum peer_state state; /* EVENT_PEER */
+	int error;             /* EVENT_PEER: PEER_FAILED */
+	uint64_t ping_id;      /* EVENT_PONG */
 	gw_time rtt;
-	struct path path;       /* EVENT_PONG and PEER_CONNECTED */
+	struct path path; /* EVENT_PONG and PEER_CONNECTED */
 };
 
 /* False when there is none.  A stream's flags are collected into one event. */

@@ -23,8 +23,10 @@ void policy_clear(struct policy *p)
 
 struct service *policy_find(const struct policy *p, const char *name)
 {
-	for (size_t i = 0; i < p->count; i++)
-		if (strcmp(p->services[i].name, name ? name : "") == 0)
+	if (!name)
+		return &p->services[0];
+	for (size_t i = 1; i < p->count; i++)
+		if (strcmp(p->services[i].name, name) == 0)
 			return &p->services[i];
 	return NULL;
 }

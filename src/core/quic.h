@@ -38,9 +38,8 @@ static inline void quic_stat_get(ngtcp2_conn *conn, struct quic_stat *out)
 }
 
 static inline ngtcp2_ssize quic_write_close(ngtcp2_conn *conn, ngtcp2_path *path, uint8_t *out,
-					    size_t len, uint64_t code,
-					    const uint8_t *reason, size_t reason_len,
-					    ngtcp2_tstamp now)
+					    size_t len, uint64_t code, const uint8_t *reason,
+					    size_t reason_len, ngtcp2_tstamp now)
 {
 	ngtcp2_ccerr error;
 	ngtcp2_pkt_info info;
@@ -106,9 +105,8 @@ static inline void quic_stat_get(ngtcp2_conn *conn, struct quic_stat *out)
 }
 
 static inline ngtcp2_ssize quic_write_close(ngtcp2_conn *conn, ngtcp2_path *path, uint8_t *out,
-					    size_t len, uint64_t code,
-					    const uint8_t *reason, size_t reason_len,
-					    ngtcp2_tstamp now)
+					    size_t len, uint64_t code, const uint8_t *reason,
+					    size_t reason_len, ngtcp2_tstamp now)
 {
 	ngtcp2_connection_close_error error;
 	ngtcp2_pkt_info info;
@@ -128,8 +126,7 @@ static inline ngtcp2_ssize quic_write_error(ngtcp2_conn *conn, ngtcp2_path *path
 
 	ngtcp2_connection_close_error_default(&error);
 	if (alert)
-		ngtcp2_connection_close_error_set_transport_error_tls_alert(&error, alert, NULL,
-									    0);
+		ngtcp2_connection_close_error_set_transport_error_tls_alert(&error, alert, NULL, 0);
 	else
 		ngtcp2_connection_close_error_set_transport_error_liberr(&error, liberr, NULL, 0);
 	return ngtcp2_conn_write_connection_close(conn, path, &info, out, len, &error, now);
@@ -140,8 +137,7 @@ static inline void quic_close_get(ngtcp2_conn *conn, struct quic_close *out)
 	ngtcp2_connection_close_error error;
 
 	ngtcp2_conn_get_connection_close_error(conn, &error);
-	out->application =
-		error.type == NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION;
+	out->application = error.type == NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION;
 	out->code = error.error_code;
 	out->reason = error.reason;
 	out->reason_len = error.reasonlen;

@@ -66,8 +66,7 @@ int seen_add(struct seen *s, uint64_t number)
 
 	if (joins_before && joins_after) {
 		s->ranges[i - 1].last = s->ranges[i].last;
-		memmove(&s->ranges[i], &s->ranges[i + 1],
-			(s->count - i - 1) * sizeof(*s->ranges));
+		memmove(&s->ranges[i], &s->ranges[i + 1], (s->count - i - 1) * sizeof(*s->ranges));
 		s->count--;
 	} else if (joins_before) {
 		s->ranges[i - 1].last = number;

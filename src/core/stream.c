@@ -543,6 +543,7 @@ void stream_describe(const struct stream *s, struct stream_info *out)
 	out->tx_bytes = s->tx.start;
 	out->rx_bytes = s->rx.end;
 	out->created_at = s->created_at;
+	out->answered = s->answered;
 	if (s->state != STREAM_LIVE || s->tx_finished || s->rx_final != UINT64_MAX)
 		out->state = STREAM_CLOSING;
 	else if (!s->peer->used)

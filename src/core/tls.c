@@ -82,8 +82,8 @@ int tls_session_new(struct connection *c)
 
 	if (gnutls_init(&c->tls, flags) < 0)
 		return GW_E_CRYPTO;
-	if ((c->dialler ? ngtcp2_crypto_gnutls_configure_client_session(c->tls) :
-			  ngtcp2_crypto_gnutls_configure_server_session(c->tls)) != 0 ||
+	if ((c->dialler ? ngtcp2_crypto_gnutls_configure_client_session(c->tls)
+			: ngtcp2_crypto_gnutls_configure_server_session(c->tls)) != 0 ||
 	    gnutls_priority_set(c->tls, c->node->priority) < 0 ||
 	    gnutls_credentials_set(c->tls, GNUTLS_CRD_CERTIFICATE, c->node->credentials) < 0 ||
 	    gnutls_alpn_set_protocols(c->tls, &alpn, 1, GNUTLS_ALPN_MANDATORY) < 0) {

@@ -33,13 +33,13 @@ enum {
 	HALF_OPEN_MAX = 256,
 	RACERS_MAX = 24,
 	RETIRED_INCARNATIONS = 4,
-	MIGRATIONS_MAX = 8,    /* of a dialler's address within a connection */
+	MIGRATIONS_MAX = 8, /* of a dialler's address within a connection */
 	PINGS_MAX = 16,
 	PONGS_MAX = 64,
 	LOCALS_MAX = 64,
 	SERVICES_MAX = 256,
 	CONTROL_QUEUE_MAX = 1024 * 1024,
-	OPEN_AHEAD = 64,       /* segments opened before a packet is written */
+	OPEN_AHEAD = 64,          /* segments opened before a packet is written */
 	SEND_QUANTUM = 32 * 1024, /* bytes of one stream before the next one's turn */
 	SEND_BUFFER_MIN = 128 * 1024,
 	SEND_BUFFER_MAX = 16 * 1024 * 1024,
@@ -72,13 +72,13 @@ enum {
 enum conn_state { CONN_HANDSHAKE, CONN_UP, CONN_USED, CONN_RETIRED, CONN_CLOSED };
 
 struct mtu {
-	size_t payload;  /* in use */
-	size_t ceiling;  /* largest worth trying */
-	size_t probing;  /* size of the probe in flight, 0 none */
+	size_t payload; /* in use */
+	size_t ceiling; /* largest worth trying */
+	size_t probing; /* size of the probe in flight, 0 none */
 	unsigned tries;
 	gw_time next_at; /* next probe, or end of the wait for its reply; GW_NEVER */
 	bool send_now;
-	bool reply_now;  /* the peer probes us */
+	bool reply_now; /* the peer probes us */
 	struct wire_probe reply;
 	struct path reply_path;
 };
@@ -101,10 +101,10 @@ struct connection {
 	gw_time created_at;
 	gw_time state_since;
 
-	struct path path;    /* where to send */
-	struct addr local_seen; /* our address on the last authenticated packet */
-	struct path quic_path;  /* what ngtcp2 was told at the start (dialler: constant) */
-	struct addr migrated_to;          /* accepter: the dialler's address ... */
+	struct path path;        /* where to send */
+	struct addr local_seen;  /* our address on the last authenticated packet */
+	struct path quic_path;   /* what ngtcp2 was told at the start (dialler: constant) */
+	struct addr migrated_to; /* accepter: the dialler's address ... */
 	struct addr left[MIGRATIONS_MAX]; /* ... and those that it had before */
 	size_t n_left;
 
@@ -113,25 +113,25 @@ struct connection {
 	gnutls_session_t tls;
 	uint8_t key[KEY_SIZE]; /* the peer's, once TLS has verified it */
 	bool key_known;
-	bool welcome;          /* accepter: policy said yes */
-	bool confirmed;        /* handshake complete on our side */
-	uint64_t odcid;        /* map key of the client's first destination id, or 0 */
+	bool welcome;   /* accepter: policy said yes */
+	bool confirmed; /* handshake complete on our side */
+	uint64_t odcid; /* map key of the client's first destination id, or 0 */
 
 	/* control stream */
 	int64_t control_id;
-	struct chain control;  /* ours, from acknowledged on */
+	struct chain control; /* ours, from acknowledged on */
 	uint64_t control_sent;
 	uint8_t frame[WIRE_FRAME_MAX]; /* received bytes of an unfinished frame */
 	size_t frame_len;
 	bool hello_sent, hello_received;
 	uint8_t peer_token[WIRE_TOKEN_SIZE];
-	uint64_t token;        /* ours: map key for path probes */
+	uint64_t token; /* ours: map key for path probes */
 
 	/* liveness */
-	gw_time heard_at;      /* last authenticated packet */
+	gw_time heard_at;          /* last authenticated packet */
 	gw_time outstanding_since; /* GW_NEVER: nothing outstanding */
 	gw_time stream_heard_at;   /* last stream bytes */
-	gw_time progress_at;   /* last acknowledged stream byte while some were outstanding */
+	gw_time progress_at;       /* last acknowledged stream byte while some were outstanding */
 	gw_time pinged_at;
 	bool suspect;
 
@@ -152,22 +152,22 @@ struct stream {
 	uint64_t id;
 	enum stream_state state;
 	bool incoming;
-	bool released;     /* by the application */
-	bool sent;         /* something of it may have reached the peer's process */
+	bool released; /* by the application */
+	bool sent;     /* something of it may have reached the peer's process */
 	bool answered;
 	int error;
 	uint64_t reset_code;
-	unsigned events;   /* enum stream_event, pending */
+	unsigned events; /* enum stream_event, pending */
 	void *user;
 	gw_time created_at;
 	gw_time park_timeout;
 
 	/* our direction: [tx.start, tx.end) is unacknowledged */
 	struct chain tx;
-	uint64_t tx_next;  /* first byte not yet sent on the present segment */
+	uint64_t tx_next; /* first byte not yet sent on the present segment */
 	uint64_t tx_limit;
 	bool tx_finished, tx_fin_sent, tx_delivered, tx_blocked;
-	int64_t segment;   /* QUIC stream on peer->used, or -1 */
+	int64_t segment; /* QUIC stream on peer->used, or -1 */
 	uint64_t segment_start;
 	uint8_t *segment_header; /* kept until the segment ends */
 	size_t segment_header_len, segment_header_sent;
@@ -176,8 +176,8 @@ struct stream {
 	struct chain rx;
 	uint64_t rx_limit, rx_window, rx_final; /* rx_final: UINT64_MAX unknown */
 	gw_time rx_granted_at;
-	size_t committed;  /* our share of node->committed */
-	size_t quantum;    /* bytes sent in this turn */
+	size_t committed; /* our share of node->committed */
+	size_t quantum;   /* bytes sent in this turn */
 
 	char service[SERVICE_NAME_MAX + 1];
 };
@@ -185,8 +185,8 @@ struct stream {
 /* One incoming segment: the stream_user_data of its QUIC stream. */
 struct rx_segment {
 	struct list_item link;
-	bool started;      /* header complete */
-	bool ignored;      /* refused, reset or retired: bytes are dropped */
+	bool started; /* header complete */
+	bool ignored; /* refused, reset or retired: bytes are dropped */
 	uint64_t id;
 	uint64_t position; /* absolute offset of the next byte */
 	size_t header_len;
@@ -207,40 +207,40 @@ struct peer {
 	struct timer timer;
 	uint8_t key[KEY_SIZE];
 	bool transient;
-	bool we_are_lower;     /* our key is the lower one: even ids, higher rank */
-	uint64_t incarnation;  /* 0: not met */
+	bool we_are_lower;              /* our key is the lower one: even ids, higher rank */
+	uint64_t incarnation;           /* 0: not met */
 	uint8_t claim[WIRE_CLAIM_SIZE]; /* of that incarnation */
 	uint64_t retired_incarnations[RETIRED_INCARNATIONS];
 
 	enum peer_state state;
 	int error;
 	bool event_pending;
-	bool wanted;           /* somebody asked for a connection: node_dial, node_ping */
-	bool must_move;        /* our address is gone: dial although the connection may live */
-	bool met;              /* has been connected */
+	bool wanted;    /* somebody asked for a connection: node_dial, node_ping */
+	bool must_move; /* our address is gone: dial although the connection may live */
+	bool met;       /* has been connected */
 
 	struct addr endpoints[PEER_ENDPOINTS_MAX];
 	size_t n_endpoints;
 
 	struct list connections;
 	struct connection *used;
-	uint64_t generation;   /* highest seen */
+	uint64_t generation; /* highest seen */
 
-	gw_time dial_started;  /* of the present effort; GW_NEVER: none */
-	gw_time dial_at;       /* next attempt; GW_NEVER */
+	gw_time dial_started; /* of the present effort; GW_NEVER: none */
+	gw_time dial_at;      /* next attempt; GW_NEVER */
 	unsigned attempts;
-	gw_time parked_since;  /* without a used connection; GW_NEVER */
-	gw_time pinned_at;     /* dial from each interface then; GW_NEVER */
-	gw_time park_at;       /* the first stream has parked long enough; GW_NEVER */
-	bool pinned;           /* the application has given endpoints: keep it */
+	gw_time parked_since; /* without a used connection; GW_NEVER */
+	gw_time pinned_at;    /* dial from each interface then; GW_NEVER */
+	gw_time park_at;      /* the first stream has parked long enough; GW_NEVER */
+	bool pinned;          /* the application has given endpoints: keep it */
 
-	struct list streams;   /* all objects, zombies included */
-	struct map by_id;      /* live and resetting */
-	size_t n_live;         /* entries of by_id */
+	struct list streams; /* all objects, zombies included */
+	struct map by_id;    /* live and resetting */
+	size_t n_live;       /* entries of by_id */
 	uint64_t next_id;
 	struct seen seen;
-	struct list ready;     /* streams with something to send */
-	size_t send_buffer;    /* per stream, bytes */
+	struct list ready;  /* streams with something to send */
+	size_t send_buffer; /* per stream, bytes */
 
 	struct ping pings[PINGS_MAX];
 	size_t n_pings;
@@ -294,11 +294,11 @@ struct node {
 	struct list stream_events, peer_events;
 	struct pong pongs[PONGS_MAX];
 	size_t pong_head, pong_count;
-	bool in_use;         /* event pending */
+	bool in_use; /* event pending */
 	bool closing;
 
 	struct chain_pool pool; /* of all streams' buffers */
-	size_t committed;    /* receive windows granted and not consumed */
+	size_t committed;       /* receive windows granted and not consumed */
 	uint64_t next_ping;
 
 	/* a packet for another path than its batch's, to be sent next */

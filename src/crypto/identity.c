@@ -108,8 +108,8 @@ static int from_der(struct identity *out, const uint8_t *der, size_t len)
 	if (len < DER_SIZE || (der[1] < 0x80 && len < 2u + der[1]))
 		return GW_E_LENGTH;
 	version = der[4];
-	if (der[1] != len - 2 || der[2] != 0x02 || der[3] != 0x01 || version > 1 ||
-	    (version == 0 && len != DER_SIZE) ||
+	if (der[1] >= 0x80 || der[1] != len - 2 || der[2] != 0x02 || der[3] != 0x01 ||
+	    version > 1 || (version == 0 && len != DER_SIZE) ||
 	    memcmp(der + FIXED, PREFIX_V1 + FIXED, sizeof(PREFIX_V1) - FIXED) != 0)
 		return GW_E_FORMAT;
 	identity_from_seed(out, der + sizeof(PREFIX_V1));
@@ -130,6 +130,17 @@ static bool is_other_pem(const char *pem, size_t len)
 	       find(pem, len, "-----BEGIN PUBLIC KEY") || find(pem, len, "-----BEGIN CERTIFICATE");
 }
 
+/* sodium_base642bin() takes some bytes above ASCII for digits. */
+static bool is_base64(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] == '\0' || !strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy"
+					       "z0123456789+/= \t\r\n",
+					       text[i]))
+			return false;
+	return true;
+}
+
 int identity_from_pem(struct identity *out, const char *pem, size_t len)
 {
 	uint8_t der[DER_MAX];
@@ -145,7 +156,8 @@ int identity_from_pem(struct identity *out, const char *pem, size_t len)
 	end = find(begin, len - (size_t)(begin - pem), END);
 	if (!end)
 		return GW_E_LENGTH;
-	if (sodium_base642bin(der, sizeof(der), begin, (size_t)(end - begin), " \t\r\n", &der_len,
+	if (!is_base64(begin, (size_t)(end - begin)) ||
+	    sodium_base642bin(der, sizeof(der), begin, (size_t)(end - begin), " \t\r\n", &der_len,
 			      &stop, sodium_base64_VARIANT_ORIGINAL) != 0 ||
 	    stop != end)
 		rv = GW_E_FORMAT;
@@ -162,8 +174,7 @@ void identity_to_pem(const struct identity *id, char *out)
 
 	memcpy(der, PREFIX_V1, sizeof(PREFIX_V1));
 	memcpy(der + sizeof(PREFIX_V1), id->seed, SEED_SIZE);
-	sodium_bin2base64(base64, sizeof(base64), der, sizeof(der),
-			  sodium_base64_VARIANT_ORIGINAL);
+	sodium_bin2base64(base64, sizeof(base64), der, sizeof(der), sodium_base64_VARIANT_ORIGINAL);
 	snprintf(out, IDENTITY_PEM_MAX, "%s\n%s\n%s\n", BEGIN, base64, END);
 	sodium_memzero(der, sizeof(der));
 	sodium_memzero(base64, sizeof(base64));
@@ -177,9 +188,9 @@ static int open_private(const char *path, int *out)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
-		return errno == ENOENT ? GW_E_NOT_FOUND :
-		       errno == EACCES ? GW_E_PERMISSION :
-					 GW_E_IO;
+		return errno == ENOENT   ? GW_E_NOT_FOUND
+		       : errno == EACCES ? GW_E_PERMISSION
+					 : GW_E_IO;
 	if (fstat(fd, &st) < 0) {
 		close(fd);
 		return GW_E_IO;

@@ -93,8 +93,8 @@ static int take_field(struct ticket *t, uint8_t tag, const uint8_t *value, size_
 			return GW_E_FORMAT;
 		memcpy(t->service, value, len);
 		/* A NUL inside would shorten it. */
-		return strlen(t->service) == len && service_name_valid(t->service) ? 0 :
-										      GW_E_FORMAT;
+		return strlen(t->service) == len && service_name_valid(t->service) ? 0
+										   : GW_E_FORMAT;
 	default:
 		return 0; /* of a later version */
 	}

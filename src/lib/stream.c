@@ -138,6 +138,7 @@ void godwit_stream_describe(const godwit_stream *stream, godwit_stream_info *out
 	memcpy(out->peer, info.peer, sizeof(out->peer));
 	memcpy(out->service, info.service, sizeof(out->service));
 	out->incoming = info.incoming;
+	out->answered = info.answered;
 	out->state = state_word(&info);
 	out->tx_bytes = info.tx_bytes;
 	out->rx_bytes = info.rx_bytes;

@@ -148,8 +148,8 @@ ssize_t wire_probe_decode(struct wire_probe *out, const uint8_t *data, size_t le
 	get_bytes(&r, p.token, WIRE_TOKEN_SIZE);
 	p.size = (uint16_t)get_fixed(&r, 2);
 	p.serial = (uint32_t)get_fixed(&r, 4);
-	if (r.bad || (data[0] == WIRE_PROBE ? p.size != len :
-					      p.size < WIRE_PROBE_MIN || len != WIRE_PROBE_MIN))
+	if (r.bad || (data[0] == WIRE_PROBE ? p.size != len
+					    : p.size < WIRE_PROBE_MIN || len != WIRE_PROBE_MIN))
 		return GW_E_FORMAT;
 	*out = p;
 	return (ssize_t)len;

@@ -118,7 +118,7 @@ enum segment_kind { SEGMENT_OPEN = 1, SEGMENT_RESUME = 2 };
 struct segment_header {
 	uint64_t kind; /* enum segment_kind; another kind is GW_E_FORMAT */
 	uint64_t id;
-	uint64_t offset; /* absolute offset of the byte after the header */
+	uint64_t offset;                    /* absolute offset of the byte after the header */
 	char service[WIRE_SERVICE_MAX + 1]; /* OPEN only; a valid service name */
 };
 
@@ -136,26 +136,26 @@ ssize_t wire_varint_decode(uint64_t *out, const uint8_t *data, size_t len);
 
 /* Why a stream was reset: in FRAME_RESET. */
 enum stream_code {
-	STREAM_CODE_CANCELLED = 1,  /* the other application gave up */
+	STREAM_CODE_CANCELLED = 1, /* the other application gave up */
 	STREAM_CODE_DENIED = 2,
 	STREAM_CODE_NO_SERVICE = 3,
-	STREAM_CODE_TARGET = 4,     /* the service's target refused or cannot be reached */
-	STREAM_CODE_LOST = 5,       /* a RESUME names a stream never seen */
-	STREAM_CODE_LIMIT = 6,      /* too many streams */
+	STREAM_CODE_TARGET = 4, /* the service's target refused or cannot be reached */
+	STREAM_CODE_LOST = 5,   /* a RESUME names a stream never seen */
+	STREAM_CODE_LIMIT = 6,  /* too many streams */
 	STREAM_CODE_PARKED_OUT = 7,
 };
 
 /* Why a connection was closed: QUIC application error codes. */
 enum close_code {
 	CLOSE_NONE = 0,
-	CLOSE_MOVED = 0x101,      /* a higher-ranked connection is in use */
+	CLOSE_MOVED = 0x101, /* a higher-ranked connection is in use */
 	CLOSE_IDLE = 0x102,
-	CLOSE_EXIT = 0x103,       /* the process is going away for good */
-	CLOSE_IN_USE = 0x104,     /* a newer incarnation of your key has come */
+	CLOSE_EXIT = 0x103,   /* the process is going away for good */
+	CLOSE_IN_USE = 0x104, /* a newer incarnation of your key has come */
 	CLOSE_PROTOCOL = 0x105,
 	CLOSE_LIMIT = 0x106,
 	CLOSE_DENIED = 0x107,
-	CLOSE_BROKEN = 0x108,     /* debug: break */
+	CLOSE_BROKEN = 0x108, /* debug: break */
 };
 
 #endif

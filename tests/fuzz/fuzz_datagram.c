@@ -209,9 +209,9 @@ static void genuine(struct fuzz *f, enum op op, int to)
 static void invent(struct fuzz *f, int to)
 {
 	unsigned who = take(f);
-	struct addr from = who % (STRANGERS + 1) == STRANGERS ?
-				   f->n[1 - to].addr :
-				   f->strangers[who % (STRANGERS + 1)].addr;
+	struct addr from = who % (STRANGERS + 1) == STRANGERS
+				   ? f->n[1 - to].addr
+				   : f->strangers[who % (STRANGERS + 1)].addr;
 	uint8_t data[DATAGRAM_MAX] = { 0 };
 	size_t len = take16(f) % (DATAGRAM_MAX + 1);
 	size_t given = take(f) * 4;
@@ -259,7 +259,8 @@ static void start(struct fuzz *f)
 		struct local_addr local = { .ifindex = 1, .mtu = 1500 };
 		struct node_config config;
 
-		p->addr = (struct addr){ .family = ADDR_V4, .port = 4001,
+		p->addr = (struct addr){ .family = ADDR_V4,
+					 .port = 4001,
 					 .ip = { 198, 51, 100, (uint8_t)(i + 1) } };
 		local.addr = p->addr;
 		local.addr.port = 0;
@@ -274,7 +275,8 @@ static void start(struct fuzz *f)
 		node_allow(p->node, "echo", NULL);
 	}
 	for (int i = 0; i < STRANGERS; i++)
-		f->strangers[i].addr = (struct addr){ .family = ADDR_V4, .port = 7,
+		f->strangers[i].addr = (struct addr){ .family = ADDR_V4,
+						      .port = 7,
 						      .ip = { 203, 0, 113, (uint8_t)(i + 1) } };
 	node_add_endpoint(f->n[0].node, ids[1].key, &f->n[1].addr, f->now);
 	if (node_stream_open(f->n[0].node, ids[1].key, "echo", &f->stream, f->now))

@@ -251,18 +251,18 @@ static void test_strangers_get_no_answer(void **state)
 	uint8_t data[1200] = { 0xc3, 0xba, 0xba, 0xba, 0xba, 8, 1, 2, 3, 4, 5, 6, 7, 8, 8 };
 
 	pair_start(p, 1, true);
-	expect_silence(p, data, sizeof(data));          /* unknown version */
+	expect_silence(p, data, sizeof(data)); /* unknown version */
 	memset(data + 1, 0, 4);
-	expect_silence(p, data, sizeof(data));          /* version negotiation */
+	expect_silence(p, data, sizeof(data)); /* version negotiation */
 	data[4] = 1;
-	expect_silence(p, data, sizeof(data));          /* version 1, but no Initial */
+	expect_silence(p, data, sizeof(data)); /* version 1, but no Initial */
 	expect_silence(p, data, 20);
 	data[0] = 0x43;
-	expect_silence(p, data, sizeof(data));          /* short header, unknown id */
+	expect_silence(p, data, sizeof(data)); /* short header, unknown id */
 	expect_silence(p, data, 1);
 	expect_silence(p, data, 0);
 	data[0] = WIRE_PROBE;
-	expect_silence(p, data, WIRE_PROBE_MIN);        /* unknown token */
+	expect_silence(p, data, WIRE_PROBE_MIN); /* unknown token */
 	data[0] = 0x00;
 	expect_silence(p, data, sizeof(data));
 }

@@ -30,7 +30,8 @@ void pair_init(struct pair *p)
 		node_config_init(&n->config);
 		n->config.identity = &n->id;
 		n->config.rng = &n->rng;
-		n->at = (struct addr){ .family = ADDR_V4, .port = (uint16_t)(4001 + i),
+		n->at = (struct addr){ .family = ADDR_V4,
+				       .port = (uint16_t)(4001 + i),
 				       .ip = { 198, 51, 100, (uint8_t)(i + 1) } };
 	}
 }
@@ -110,8 +111,9 @@ static void put(struct pair *p, int from, const struct addr *to, const uint8_t *
 			continue;
 		pk = malloc(sizeof(*pk) + len);
 		assert_non_null(pk);
-		*pk = (struct packet){ .at = p->now + WIRE_DELAY, .to = i, .src = p->n[from].at,
-				       .len = len };
+		*pk = (struct packet){
+			.at = p->now + WIRE_DELAY, .to = i, .src = p->n[from].at, .len = len
+		};
 		memcpy(pk->data, data, len);
 		if (p->tail)
 			p->tail->next = pk;
@@ -239,8 +241,7 @@ void pair_run(struct pair *p, gw_time duration)
 		;
 }
 
-bool pair_until(struct pair *p, bool (*done)(struct pair *p, void *user), void *user,
-		gw_time limit)
+bool pair_until(struct pair *p, bool (*done)(struct pair *p, void *user), void *user, gw_time limit)
 {
 	gw_time until = p->now + limit;
 

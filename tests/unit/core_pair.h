@@ -31,7 +31,7 @@ struct pair_node {
 	struct identity id;
 	struct rng rng;
 	struct addr at;
-	bool cut;          /* what is sent to it or by it vanishes */
+	bool cut; /* what is sent to it or by it vanishes */
 	struct pair_stream streams[PAIR_STREAMS];
 	size_t n_streams;
 	struct stream *incoming[PAIR_STREAMS];
@@ -41,7 +41,7 @@ struct pair_node {
 	unsigned connected, failed, pongs, in_use;
 	uint64_t pong_id;
 	gw_time pong_rtt;
-	uint64_t sent;     /* datagrams */
+	uint64_t sent; /* datagrams */
 };
 
 struct packet;
@@ -70,7 +70,7 @@ void pair_run(struct pair *p, gw_time duration);
 /* The same until `done`; false when that takes longer than `limit`. */
 bool pair_until(struct pair *p, bool (*done)(struct pair *p, void *user), void *user,
 		gw_time limit);
-bool pair_wait_connected(struct pair *p);  /* nodes 0 and 1 */
+bool pair_wait_connected(struct pair *p); /* nodes 0 and 1 */
 /* Until the stream of node i has seen all these events. */
 bool pair_wait_flags(struct pair *p, int i, const struct stream *s, unsigned flags);
 /* Until node i has `count` incoming streams; the last of them. */

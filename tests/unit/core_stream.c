@@ -330,7 +330,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_release_resets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_services, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reader_stops_writer, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_writable_comes_after_a_short_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_writable_comes_after_a_short_write, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_parked_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_outlives_an_outage, setup, teardown),
 	};

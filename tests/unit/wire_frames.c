@@ -1,0 +1,778 @@
+/* tests/unit/wire_frames.c - our byte layouts, both ways, and what strangers may send.
+ *
+ * Decoders get their bytes in memory of exactly that size, so that the sanitizer sees any read
+ * beyond them. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "crypto/address.h"
+#include "wire/wire.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Where varints change their size. */
+static const uint64_t EDGES[] = {
+	0,
+	1,
+	63,
+	64,
+	16383,
+	16384,
+	1073741823,
+	1073741824,
+	UINT64_C(1) << 32,
+	UINT64_C(1) << 61,
+	WIRE_VARINT_MAX - 1,
+	WIRE_VARINT_MAX,
+};
+
+static const struct frame NO_FRAME; /* for comparing: all fields, also those unused, are zero */
+
+/* --- decoding bytes that end where they end --- */
+
+static uint8_t *exact(const void *data, size_t len)
+{
+	uint8_t *copy = malloc(len ? len : 1);
+
+	assert_non_null(copy);
+	if (len)
+		memcpy(copy, data, len);
+	return copy;
+}
+
+/* The decoders write nothing unless they succeed. */
+#define DECODER(name, type)                                                                        \
+	static ssize_t name(struct type *out, const void *data, size_t len)                        \
+	{                                                                                          \
+		uint8_t *copy = exact(data, len);                                                  \
+		struct type before, result;                                                        \
+		ssize_t used;                                                                      \
+                                                                                                   \
+		memset(&before, 0xa5, sizeof(before));                                             \
+		memcpy(&result, &before, sizeof(result));                                          \
+		used = wire_##name(&result, copy, len);                                            \
+		free(copy);                                                                        \
+		assert_true(used == GW_E_FORMAT || (used >= 0 && (size_t)used <= len));            \
+		if (used <= 0)                                                                     \
+			assert_memory_equal(&result, &before, sizeof(result));                     \
+		else if (out)                                                                      \
+			*out = result;                                                             \
+		return used;                                                                       \
+	}
+
+DECODER(probe_decode, wire_probe)
+DECODER(frame_decode, frame)
+DECODER(segment_decode, segment_header)
+
+static void fill(void *out, size_t len, uint8_t first)
+{
+	for (size_t i = 0; i < len; i++)
+		((uint8_t *)out)[i] = (uint8_t)(first + i);
+}
+
+/* --- variable-length integers --- */
+
+/* RFC 9000, appendix A.1, and its non-minimal form of 37; section 16 allows any size. */
+static void vectors_of_rfc9000(void **state)
+{
+	static const struct {
+		uint8_t bytes[8];
+		size_t size;
+		uint64_t value;
+		bool minimal;
+	} rows[] = {
+		{ { 0xc2, 0x19, 0x7c, 0x5e, 0xff, 0x14, 0xe8, 0x8c },
+		  8,
+		  UINT64_C(151288809941952652),
+		  true },
+		{ { 0x9d, 0x7f, 0x3e, 0x7d }, 4, 494878333, true },
+		{ { 0x7b, 0xbd }, 2, 15293, true },
+		{ { 0x25 }, 1, 37, true },
+		{ { 0x40, 0x25 }, 2, 37, false },
+		{ { 0x80, 0, 0, 0x25 }, 4, 37, false },
+		{ { 0xc0, 0, 0, 0, 0, 0, 0, 0x25 }, 8, 37, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		uint8_t out[8], *bytes = exact(rows[i].bytes, rows[i].size);
+		uint64_t value = 0;
+
+		assert_int_equal(wire_varint_decode(&value, bytes, rows[i].size), rows[i].size);
+		assert_true(value == rows[i].value);
+		free(bytes);
+		if (!rows[i].minimal)
+			continue;
+		assert_int_equal(wire_varint_size(value), rows[i].size);
+		assert_int_equal(wire_varint_encode(out, value), rows[i].size);
+		assert_memory_equal(out, rows[i].bytes, rows[i].size);
+	}
+}
+
+static void varints_come_back_and_need_all_their_bytes(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(EDGES); i++) {
+		uint8_t out[9];
+		size_t size = wire_varint_size(EDGES[i]);
+		uint64_t value;
+
+		memset(out, 0x5a, sizeof(out));
+		assert_int_equal(wire_varint_encode(out, EDGES[i]), size);
+		assert_int_equal(out[size], 0x5a);
+		for (size_t len = 0; len <= size; len++) {
+			uint8_t *bytes = exact(out, len);
+
+			value = 77;
+			assert_int_equal(wire_varint_decode(&value, bytes, len),
+					 len < size ? 0 : size);
+			assert_true(value == (len < size ? 77 : EDGES[i]));
+			free(bytes);
+		}
+	}
+}
+
+/* --- datagrams --- */
+
+static void first_byte_tells_the_kind(void **state)
+{
+	(void)state;
+	assert_int_equal(wire_classify(NULL, 0), DATAGRAM_UNKNOWN);
+	for (unsigned first = 0; first < 256; first++) {
+		uint8_t *data = exact(&(uint8_t){ (uint8_t)first }, 1);
+		enum datagram_kind kind = first & 0x40    ? DATAGRAM_QUIC
+					  : first == 0x20 ? DATAGRAM_PROBE
+					  : first == 0x21 ? DATAGRAM_PROBE_REPLY
+							  : DATAGRAM_UNKNOWN;
+
+		assert_int_equal(wire_classify(data, 1), kind);
+		free(data);
+	}
+}
+
+static void probes_of_all_sizes_come_back(void **state)
+{
+	static uint8_t data[UINT16_MAX + 1];
+	struct wire_probe p = { .serial = 0x01020304 }, back;
+
+	(void)state;
+	fill(p.token, sizeof(p.token), 0x81);
+	for (size_t size = WIRE_PROBE_MIN; size <= UINT16_MAX; size += size < 2000 ? 1 : 1483) {
+		p.size = (uint16_t)size;
+		p.serial += UINT32_C(0x10203040);
+		memset(data, 0x5a, sizeof(data));
+		assert_int_equal(wire_probe_encode(data, &p), size);
+		assert_int_equal(data[size], 0x5a);
+		for (size_t i = WIRE_PROBE_MIN - 1; i < size; i++)
+			assert_int_equal(data[i], 0);
+		assert_int_equal(wire_classify(data, size), DATAGRAM_PROBE);
+		assert_int_equal(probe_decode(&back, data, size), size);
+		assert_memory_equal(back.token, p.token, sizeof(p.token));
+		assert_int_equal(back.size, size);
+		assert_int_equal(back.serial, p.serial);
+
+		memset(data, 0x5a, sizeof(data));
+		assert_int_equal(wire_probe_reply_encode(data, &p), WIRE_PROBE_MIN);
+		assert_int_equal(data[WIRE_PROBE_MIN], 0x5a);
+		assert_int_equal(wire_classify(data, WIRE_PROBE_MIN), DATAGRAM_PROBE_REPLY);
+		assert_int_equal(probe_decode(&back, data, WIRE_PROBE_MIN), WIRE_PROBE_MIN);
+		assert_memory_equal(back.token, p.token, sizeof(p.token));
+		assert_int_equal(back.size, size);
+		assert_int_equal(back.serial, p.serial);
+	}
+}
+
+/* docs/protocol.md, section 3. */
+static void layout_of_probes_is_as_specified(void **state)
+{
+	static const uint8_t PROBE[18] = { 0x20, 1,  2,    3,    4,    5,    6, 7, 8,
+					   0,    18, 0xa1, 0xa2, 0xa3, 0xa4, 0, 0, 0 };
+	struct wire_probe p = { .size = 18, .serial = 0xa1a2a3a4 };
+	uint8_t out[18];
+
+	(void)state;
+	fill(p.token, sizeof(p.token), 1);
+	assert_int_equal(wire_probe_encode(out, &p), sizeof(PROBE));
+	assert_memory_equal(out, PROBE, sizeof(PROBE));
+	assert_int_equal(wire_probe_reply_encode(out, &p), WIRE_PROBE_MIN);
+	assert_int_equal(out[0], 0x21);
+	assert_memory_equal(out + 1, PROBE + 1, WIRE_PROBE_MIN - 1);
+}
+
+/* A probe says its own size; a reply is WIRE_PROBE_MIN bytes and repeats a possible size. */
+static void probes_of_another_size_are_refused(void **state)
+{
+	enum { SIZE = 40 };
+	uint8_t data[SIZE + 2] = { 0 };
+	struct wire_probe p = { .size = SIZE };
+
+	(void)state;
+	wire_probe_encode(data, &p);
+	for (size_t len = 0; len <= sizeof(data); len++)
+		assert_int_equal(probe_decode(NULL, data, len), len == SIZE ? SIZE : GW_E_FORMAT);
+	for (unsigned size = 0; size <= UINT16_MAX; size++) {
+		data[9] = (uint8_t)(size >> 8);
+		data[10] = (uint8_t)size;
+		data[0] = WIRE_PROBE;
+		assert_int_equal(probe_decode(NULL, data, SIZE), size == SIZE ? SIZE : GW_E_FORMAT);
+		data[0] = WIRE_PROBE_REPLY;
+		assert_int_equal(probe_decode(NULL, data, WIRE_PROBE_MIN),
+				 size < WIRE_PROBE_MIN ? GW_E_FORMAT : WIRE_PROBE_MIN);
+	}
+	for (size_t len = 0; len <= sizeof(data); len++)
+		assert_int_equal(probe_decode(NULL, data, len),
+				 len == WIRE_PROBE_MIN ? WIRE_PROBE_MIN : GW_E_FORMAT);
+	for (unsigned first = 0; first < 256; first++) {
+		data[0] = (uint8_t)first;
+		if (first != WIRE_PROBE_REPLY)
+			assert_int_equal(probe_decode(NULL, data, WIRE_PROBE_MIN), GW_E_FORMAT);
+	}
+}
+
+/* --- frames --- */
+
+static struct frame frame_of(uint64_t type)
+{
+	struct frame f = NO_FRAME;
+
+	f.type = type;
+	return f;
+}
+
+/* A frame of each type, with the varints at the i-th edge and after. */
+static size_t sample_frames(struct frame out[7], size_t i)
+{
+	uint64_t a = EDGES[i % COUNT(EDGES)], b = EDGES[(i + 3) % COUNT(EDGES)],
+		 c = EDGES[(i + 7) % COUNT(EDGES)];
+
+	out[0] = frame_of(FRAME_HELLO);
+	out[0].hello.version = a;
+	out[0].hello.flags = b;
+	out[0].hello.incarnation = UINT64_MAX - a; /* all 64 bits */
+	out[0].hello.generation = c;
+	fill(out[0].hello.token, WIRE_TOKEN_SIZE, 0xf0);
+	fill(out[0].hello.claim, WIRE_CLAIM_SIZE, 0x10);
+	out[1] = frame_of(FRAME_USE);
+	out[2] = frame_of(FRAME_WINDOW);
+	out[2].window.id = a;
+	out[2].window.received = b;
+	out[2].window.limit = c;
+	out[3] = frame_of(FRAME_RESET);
+	out[3].reset.id = a;
+	out[3].reset.code = b;
+	out[4] = frame_of(FRAME_DONE);
+	out[4].done.id = a;
+	out[5] = frame_of(FRAME_PING);
+	out[5].ping.nonce = a;
+	out[6] = frame_of(FRAME_PONG);
+	out[6].ping.nonce = b;
+	return 7;
+}
+
+static void frames_come_back(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(EDGES); i++) {
+		struct frame frames[7], back;
+		size_t n = sample_frames(frames, i);
+
+		for (size_t k = 0; k < n; k++) {
+			uint8_t out[WIRE_FRAME_MAX + 1];
+			size_t len;
+
+			memset(out, 0x5a, sizeof(out));
+			len = wire_frame_encode(out, &frames[k]);
+			assert_in_range(len, 2, WIRE_FRAME_MAX);
+			assert_int_equal(out[len], 0x5a);
+			assert_int_equal(frame_decode(&back, out, len), len);
+			assert_memory_equal(&back, &frames[k], sizeof(back));
+			/* and no more than itself is taken */
+			assert_int_equal(frame_decode(&back, out, sizeof(out)), len);
+			for (size_t part = 0; part < len; part++)
+				assert_int_equal(frame_decode(NULL, out, part), 0);
+		}
+	}
+}
+
+/* docs/protocol.md, section 4. */
+static void layout_of_frames_is_as_specified(void **state)
+{
+	static const struct {
+		struct frame f;
+		uint8_t bytes[16];
+		size_t len;
+	} rows[] = {
+		{ { .type = FRAME_USE }, { 2, 0 }, 2 },
+		{ { .type = FRAME_WINDOW, .window = { 5, 64, 32768 } },
+		  { 3, 7, 5, 0x40, 64, 0x80, 0, 0x80, 0 },
+		  9 },
+		{ { .type = FRAME_RESET, .reset = { 64, 7 } }, { 4, 3, 0x40, 64, 7 }, 5 },
+		{ { .type = FRAME_DONE, .done = { 1 } }, { 5, 1, 1 }, 3 },
+		{ { .type = FRAME_PING, .ping = { 63 } }, { 6, 1, 63 }, 3 },
+		{ { .type = FRAME_PONG, .ping = { 63 } }, { 7, 1, 63 }, 3 },
+	};
+	struct frame hello = { .type = FRAME_HELLO,
+			       .hello = { .version = 1,
+					  .flags = HELLO_TRANSIENT,
+					  .incarnation = UINT64_C(0x0102030405060708),
+					  .generation = 9 } };
+	uint8_t out[WIRE_FRAME_MAX],
+		expected[102] = { 1, 0x40, 99, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		assert_int_equal(wire_frame_encode(out, &rows[i].f), rows[i].len);
+		assert_memory_equal(out, rows[i].bytes, rows[i].len);
+	}
+	fill(hello.hello.token, WIRE_TOKEN_SIZE, 10);
+	fill(hello.hello.claim, WIRE_CLAIM_SIZE, 18);
+	fill(expected + 14, WIRE_TOKEN_SIZE + WIRE_CLAIM_SIZE, 10);
+	assert_int_equal(wire_frame_encode(out, &hello), sizeof(expected));
+	assert_memory_equal(out, expected, sizeof(expected));
+}
+
+/* Take the frame's payload out and put it into a frame of `len` bytes of payload. */
+static size_t with_length(uint8_t out[WIRE_FRAME_MAX + 16], const struct frame *f, size_t len)
+{
+	uint8_t whole[WIRE_FRAME_MAX];
+	size_t size = wire_frame_encode(whole, f), head = 1 + (size_t)(1 << (whole[1] >> 6)), at;
+
+	out[0] = whole[0];
+	at = 1 + wire_varint_encode(out + 1, len);
+	memset(out + at, 0, len);
+	memcpy(out + at, whole + head, len < size - head ? len : size - head);
+	return at + len;
+}
+
+/* A later version adds fields at the end; a frame without all known ones is broken. */
+static void longer_payloads_are_skipped_and_shorter_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(EDGES); i++) {
+		struct frame frames[7], back;
+		size_t n = sample_frames(frames, i);
+
+		for (size_t k = 0; k < n; k++) {
+			uint8_t out[WIRE_FRAME_MAX + 16];
+			size_t whole = wire_frame_encode(out, &frames[k]), known;
+
+			known = whole - 1 - (size_t)(1 << (out[1] >> 6));
+			for (size_t len = 0; len < known; len++) {
+				size_t size = with_length(out, &frames[k], len);
+
+				assert_int_equal(frame_decode(NULL, out, size), GW_E_FORMAT);
+			}
+			for (size_t len = known; len + 3 <= WIRE_FRAME_MAX; len++) {
+				size_t size = with_length(out, &frames[k], len);
+
+				assert_int_equal(frame_decode(&back, out, size), size);
+				assert_memory_equal(&back, &frames[k], sizeof(back));
+			}
+		}
+	}
+}
+
+static void unknown_types_are_skipped(void **state)
+{
+	static const uint64_t types[] = { 0, 8, 63, 64, 0x21, 1000000, WIRE_VARINT_MAX };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(types); i++) {
+		struct frame expected = frame_of(types[i]), back;
+		uint8_t out[WIRE_FRAME_MAX];
+		size_t head = wire_varint_size(types[i]) + 2;
+
+		assert_int_equal(wire_frame_encode(out, &expected), head - 1);
+		for (size_t len = 0; len + head <= WIRE_FRAME_MAX; len++) {
+			memset(out, 0xee, sizeof(out));
+			wire_varint_encode(out, types[i]);
+			out[head - 2] = (uint8_t)(0x40 | len >> 8);
+			out[head - 1] = (uint8_t)len;
+			assert_int_equal(frame_decode(&back, out, head + len), head + len);
+			assert_memory_equal(&back, &expected, sizeof(back));
+			if (len > 0)
+				assert_int_equal(frame_decode(NULL, out, head + len - 1), 0);
+		}
+	}
+}
+
+/* 256 bytes in all, however the head is written, and known as soon as the head is there. */
+static void long_frames_are_refused_by_their_head(void **state)
+{
+	static const uint64_t types[] = { FRAME_HELLO, FRAME_PING, 40, 1000000, WIRE_VARINT_MAX };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(types); i++) {
+		uint8_t out[16];
+		size_t type = wire_varint_encode(out, types[i]);
+
+		for (size_t k = 0; k < 3; k++) { /* lengths in 2, 4 and 8 bytes */
+			size_t size = (size_t)2 << k, head = type + size;
+
+			for (uint64_t len = 200; len < 300; len++) {
+				memset(out + type, 0, size);
+				out[head - 2] = (uint8_t)(len >> 8);
+				out[head - 1] = (uint8_t)len;
+				out[type] |= (uint8_t)((k + 1) << 6);
+				assert_int_equal(frame_decode(NULL, out, head),
+						 head + len > WIRE_FRAME_MAX ? GW_E_FORMAT : 0);
+			}
+		}
+		for (size_t k = 7; k < COUNT(EDGES); k++) {
+			size_t head = type + wire_varint_encode(out + type, EDGES[k]);
+
+			assert_int_equal(frame_decode(NULL, out, head), GW_E_FORMAT);
+		}
+	}
+}
+
+static void frame_heads_need_not_be_minimal(void **state)
+{
+	static const uint8_t DONE[] = { 0xc0, 0, 0, 0, 0, 0, 0, 5, 0x80, 0, 0, 2, 0x40, 9 };
+	struct frame expected = frame_of(FRAME_DONE), back;
+
+	(void)state;
+	expected.done.id = 9;
+	assert_int_equal(frame_decode(&back, DONE, sizeof(DONE)), sizeof(DONE));
+	assert_memory_equal(&back, &expected, sizeof(back));
+	for (size_t len = 0; len < sizeof(DONE); len++)
+		assert_int_equal(frame_decode(NULL, DONE, len), 0);
+}
+
+/* 256 bytes always suffice to tell, so a buffer of that size never stalls; what is accepted
+ * is understood the same after being encoded again. */
+static void any_bytes_are_frames_or_refused(void **state)
+{
+	enum { ROUNDS = 20000 };
+	size_t accepted = 0;
+	struct rng rng;
+
+	(void)state;
+	rng_seed(&rng, 8);
+	for (size_t round = 0; round < ROUNDS; round++) {
+		uint8_t data[WIRE_FRAME_MAX], again[WIRE_FRAME_MAX];
+		struct frame f, back;
+		ssize_t used;
+		size_t len;
+
+		rng_bytes(&rng, data, sizeof(data));
+		if (round % 2) { /* a known type, and a length that may be right */
+			data[0] = (uint8_t)rng_below(&rng, 9);
+			data[1] = (uint8_t)rng_below(&rng, 64);
+		}
+		used = frame_decode(&f, data, sizeof(data));
+		assert_int_not_equal(used, 0);
+		if (used < 0)
+			continue;
+		accepted++;
+		for (ssize_t part = 0; part < used; part += 1 + used / 8)
+			assert_int_equal(frame_decode(NULL, data, (size_t)part), 0);
+		len = wire_frame_encode(again, &f);
+		assert_true(len <= (size_t)used);
+		assert_int_equal(frame_decode(&back, again, len), len);
+		assert_memory_equal(&back, &f, sizeof(f));
+	}
+	assert_in_range(accepted, ROUNDS / 10, ROUNDS - ROUNDS / 10);
+}
+
+/* --- claims --- */
+
+static void claim_is_laid_out_as_specified(void **state)
+{
+	struct wire_claim c = { .incarnation = UINT64_C(0xf1f2f3f4f5f6f7f8),
+				.started_ms = UINT64_C(0x0102030405060708) },
+			  back;
+	static const uint8_t HEAD[WIRE_CLAIM_SIGNED] = { 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6,
+							 0xf7, 0xf8, 1,    2,    3,    4,
+							 5,    6,    7,    8 };
+	uint8_t out[WIRE_CLAIM_SIZE], *copy;
+
+	(void)state;
+	fill(c.signature, sizeof(c.signature), 0x33);
+	wire_claim_encode(out, &c);
+	assert_memory_equal(out, HEAD, sizeof(HEAD));
+	assert_memory_equal(out + WIRE_CLAIM_SIGNED, c.signature, sizeof(c.signature));
+	copy = exact(out, sizeof(out));
+	memset(&back, 0xa5, sizeof(back));
+	wire_claim_decode(&back, copy);
+	free(copy);
+	assert_memory_equal(&back, &c, sizeof(c));
+}
+
+/* As a process makes it and its peer checks it: through a hello, under its own context. */
+static void claim_is_signed_for_one_incarnation(void **state)
+{
+	struct wire_claim c = { .incarnation = 42, .started_ms = 43 }, back;
+	struct frame hello = frame_of(FRAME_HELLO), got;
+	uint8_t out[WIRE_FRAME_MAX];
+	struct identity id;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(crypto_init(), 0);
+	identity_generate(&id);
+	wire_claim_encode(hello.hello.claim, &c);
+	identity_sign(&id, CLAIM_CONTEXT, hello.hello.claim, WIRE_CLAIM_SIGNED, c.signature);
+	wire_claim_encode(hello.hello.claim, &c);
+	len = wire_frame_encode(out, &hello);
+	assert_int_equal(frame_decode(&got, out, len), len);
+	wire_claim_decode(&back, got.hello.claim);
+	assert_int_equal(back.incarnation, 42);
+	assert_int_equal(back.started_ms, 43);
+	assert_true(signature_valid(id.key, CLAIM_CONTEXT, got.hello.claim, WIRE_CLAIM_SIGNED,
+				    back.signature));
+	for (size_t bit = 0; bit < 8 * WIRE_CLAIM_SIZE; bit++) {
+		got.hello.claim[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		wire_claim_decode(&back, got.hello.claim);
+		assert_false(signature_valid(id.key, CLAIM_CONTEXT, got.hello.claim,
+					     WIRE_CLAIM_SIGNED, back.signature));
+		got.hello.claim[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+}
+
+/* --- segment headers --- */
+
+static const char *const SERVICES[] = {
+	"s", "web", "0.a_b-c",
+	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa9", /* 63 */
+};
+
+static struct segment_header open_of(uint64_t id, uint64_t offset, const char *service)
+{
+	struct segment_header h;
+
+	memset(&h, 0, sizeof(h));
+	h.kind = SEGMENT_OPEN;
+	h.id = id;
+	h.offset = offset;
+	strcpy(h.service, service);
+	return h;
+}
+
+static struct segment_header resume_of(uint64_t id, uint64_t offset)
+{
+	struct segment_header h = open_of(id, offset, "");
+
+	h.kind = SEGMENT_RESUME;
+	return h;
+}
+
+static void check_segment(const struct segment_header *h)
+{
+	uint8_t out[WIRE_SEGMENT_MAX + 1];
+	struct segment_header back;
+	size_t len;
+
+	memset(out, 0x5a, sizeof(out));
+	len = wire_segment_encode(out, h);
+	assert_in_range(len, 4, WIRE_SEGMENT_MAX);
+	assert_int_equal(out[len], 0x5a);
+	assert_int_equal(segment_decode(&back, out, len), len);
+	assert_memory_equal(&back, h, sizeof(back));
+	assert_int_equal(segment_decode(&back, out, sizeof(out)), len); /* data follows */
+	for (size_t part = 0; part < len; part++)
+		assert_int_equal(segment_decode(NULL, out, part), 0);
+}
+
+static void segment_headers_come_back(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(EDGES); i++) {
+		for (size_t k = 0; k < COUNT(EDGES); k++) {
+			struct segment_header h = resume_of(EDGES[i], EDGES[k]);
+
+			check_segment(&h);
+			h = open_of(EDGES[i], EDGES[k], SERVICES[(i + k) % COUNT(SERVICES)]);
+			check_segment(&h);
+		}
+	}
+}
+
+/* docs/protocol.md, section 5. */
+static void layout_of_segments_is_as_specified(void **state)
+{
+	static const uint8_t OPEN[] = { 9, 1, 0x40, 64, 5, 3, 'w', 'e', 'b', 0 };
+	static const uint8_t RESUME[] = { 6, 2, 7, 0x80, 1, 0, 0 };
+	struct segment_header h = open_of(64, 5, "web");
+	uint8_t out[WIRE_SEGMENT_MAX];
+
+	(void)state;
+	assert_int_equal(wire_segment_encode(out, &h), 9);
+	assert_int_equal(out[0], 8);
+	assert_memory_equal(out + 1, OPEN + 1, 8);
+	assert_int_equal(segment_decode(&h, OPEN, sizeof(OPEN)), sizeof(OPEN)); /* one field more */
+	assert_string_equal(h.service, "web");
+	h = resume_of(7, 65536);
+	assert_int_equal(wire_segment_encode(out, &h), sizeof(RESUME));
+	assert_memory_equal(out, RESUME, sizeof(RESUME));
+}
+
+static void longer_headers_are_skipped_and_shorter_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(EDGES); i++) {
+		struct segment_header heads[] = { resume_of(EDGES[i],
+							    EDGES[(i + 5) % COUNT(EDGES)]),
+						  open_of(EDGES[i], 0, SERVICES[i % 4]) };
+
+		for (size_t k = 0; k < COUNT(heads); k++) {
+			uint8_t whole[WIRE_SEGMENT_MAX], out[WIRE_SEGMENT_MAX + 2];
+			size_t known = wire_segment_encode(whole, &heads[k]);
+			size_t head = (size_t)1 << (whole[0] >> 6);
+			struct segment_header back;
+
+			known -= head;
+			for (size_t len = 0; len + 2 <= sizeof(out); len++) {
+				ssize_t used;
+
+				memset(out, 0, sizeof(out));
+				out[0] = 0x40; /* lengths in two bytes: not minimal below 64 */
+				out[1] = (uint8_t)len;
+				memcpy(out + 2, whole + head, len < known ? len : known);
+				used = segment_decode(&back, out, len + 2);
+				if (len < known || len + 2 > WIRE_SEGMENT_MAX) {
+					assert_int_equal(used, GW_E_FORMAT);
+					continue;
+				}
+				assert_int_equal(used, len + 2);
+				assert_memory_equal(&back, &heads[k], sizeof(back));
+			}
+		}
+	}
+}
+
+#define ROW(text)                                                                                  \
+	{                                                                                          \
+		text, sizeof(text) - 1                                                             \
+	}
+
+static void broken_segment_headers_are_refused(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+	} rows[] = {
+		ROW("\0"),           /* nothing */
+		ROW("\x03\0\x05\0"), /* kinds */
+		ROW("\x03\x03\x05\0"),
+		ROW("\x05\x03\x05\0\x01w"),
+		ROW("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x05\0"),
+		ROW("\x01\x02"), /* fields missing */
+		ROW("\x02\x02\x05"),
+		ROW("\x03\x01\x05\0"),
+		ROW("\x03\x02\x05\x40"), /* cut within a field */
+		ROW("\x04\x01\x05\0\0"), /* services */
+		ROW("\x04\x01\x05\0\x01"),
+		ROW("\x05\x01\x05\0\x02w"),
+		ROW("\x05\x01\x05\0\x01W"),
+		ROW("\x05\x01\x05\0\x01-"),
+		ROW("\x05\x01\x05\0\x01\0"),
+		ROW("\x07\x01\x05\0\x03w\0w"),
+		ROW("\x06\x01\x05\0\x02w/"),
+		ROW("\x40\x46\x01\x05\0\x40\x40"
+		    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), /* 64 */
+		ROW("\x0c\x01\x05\0\xff\xff\xff\xff\xff\xff\xff\xffw"),
+		ROW("\x40\x7f"), /* 127 bytes follow: over the limit, and known from these two */
+		ROW("\x80\0\0\x7d"),
+		ROW("\xff\xff\xff\xff\xff\xff\xff\xff"),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		ssize_t used = segment_decode(NULL, rows[i].bytes, rows[i].len);
+
+		if (used != GW_E_FORMAT)
+			fail_msg("row %zu: %zd", i, used);
+	}
+}
+
+/* wire/ and crypto/ have the rule for service names each on its own. */
+static void service_names_are_as_in_tickets(void **state)
+{
+	(void)state;
+	for (unsigned c = 1; c < 256 * 256; c += c < 256 ? 1 : 7) {
+		struct segment_header h = open_of(1, 0, "");
+		uint8_t out[WIRE_SEGMENT_MAX];
+		size_t len;
+
+		h.service[0] = (char)(c < 256 ? c : c >> 8);
+		h.service[1] = (char)(c < 256 ? 0 : c & 255);
+		len = wire_segment_encode(out, &h);
+		assert_int_equal(segment_decode(NULL, out, len),
+				 service_name_valid(h.service) ? (int)len : GW_E_FORMAT);
+	}
+}
+
+/* As with frames: WIRE_SEGMENT_MAX bytes always suffice. */
+static void any_bytes_are_segments_or_refused(void **state)
+{
+	enum { ROUNDS = 20000 };
+	size_t accepted = 0;
+	struct rng rng;
+
+	(void)state;
+	rng_seed(&rng, 9);
+	for (size_t round = 0; round < ROUNDS; round++) {
+		uint8_t data[WIRE_SEGMENT_MAX], again[WIRE_SEGMENT_MAX];
+		struct segment_header h, back;
+		ssize_t used;
+		size_t len;
+
+		rng_bytes(&rng, data, sizeof(data));
+		if (round % 4) {
+			data[0] = (uint8_t)rng_below(&rng, 64);
+			data[1] = (uint8_t)rng_below(&rng, 4);
+			data[2] = data[3] = 0;
+			data[4] = (uint8_t)rng_below(&rng, 4);
+			for (size_t i = 5; i < 9; i++)
+				data[i] = (uint8_t)('a' + data[i] % 27);
+		}
+		used = segment_decode(&h, data, sizeof(data));
+		assert_int_not_equal(used, 0);
+		if (used < 0)
+			continue;
+		accepted++;
+		len = wire_segment_encode(again, &h);
+		assert_true(len <= (size_t)used);
+		assert_int_equal(segment_decode(&back, again, len), len);
+		assert_memory_equal(&back, &h, sizeof(h));
+	}
+	assert_in_range(accepted, ROUNDS / 10, ROUNDS - ROUNDS / 10);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(vectors_of_rfc9000),
+		cmocka_unit_test(varints_come_back_and_need_all_their_bytes),
+		cmocka_unit_test(first_byte_tells_the_kind),
+		cmocka_unit_test(probes_of_all_sizes_come_back),
+		cmocka_unit_test(layout_of_probes_is_as_specified),
+		cmocka_unit_test(probes_of_another_size_are_refused),
+		cmocka_unit_test(frames_come_back),
+		cmocka_unit_test(layout_of_frames_is_as_specified),
+		cmocka_unit_test(longer_payloads_are_skipped_and_shorter_refused),
+		cmocka_unit_test(unknown_types_are_skipped),
+		cmocka_unit_test(long_frames_are_refused_by_their_head),
+		cmocka_unit_test(frame_heads_need_not_be_minimal),
+		cmocka_unit_test(any_bytes_are_frames_or_refused),
+		cmocka_unit_test(claim_is_laid_out_as_specified),
+		cmocka_unit_test(claim_is_signed_for_one_incarnation),
+		cmocka_unit_test(segment_headers_come_back),
+		cmocka_unit_test(layout_of_segments_is_as_specified),
+		cmocka_unit_test(longer_headers_are_skipped_and_shorter_refused),
+		cmocka_unit_test(broken_segment_headers_are_refused),
+		cmocka_unit_test(service_names_are_as_in_tickets),
+		cmocka_unit_test(any_bytes_are_segments_or_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
