@@ -2,6 +2,7 @@
 #include "base/error.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct entry {
 	const char *name, *text;
@@ -45,7 +46,7 @@ static const struct entry ENTRIES[] = {
 static const struct entry *find(int code)
 {
 	static const struct entry unknown = { "unknown", "unknown error" };
-	size_t index = code <= 0 ? (size_t) - (long)code : sizeof(ENTRIES);
+	size_t index = code <= 0 ? (size_t)(-(int64_t)code) : sizeof(ENTRIES);
 
 	return index < sizeof(ENTRIES) / sizeof(ENTRIES[0]) ? &ENTRIES[index] : &unknown;
 }

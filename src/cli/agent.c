@@ -187,8 +187,7 @@ static void each_key(const json_t *allow, void (*fn)(struct agent *, const char 
 	const json_t *one;
 	size_t i;
 
-	json_array_foreach(allow, i, one)
-	{
+	json_array_foreach(allow, i, one) {
 		uint8_t key[GODWIT_KEY_SIZE];
 		const char *who = json_string_value(one);
 
@@ -219,8 +218,7 @@ static json_t *resolve_allow(const struct agent *a, const json_t *allow, struct 
 	const json_t *one;
 	size_t i;
 
-	json_array_foreach(allow, i, one)
-	{
+	json_array_foreach(allow, i, one) {
 		const char *who = json_string_value(one);
 		char address[GODWIT_ADDRESS_SIZE];
 		godwit_ticket t;
@@ -396,8 +394,7 @@ static int serve_kept(struct agent *a, struct failure *f)
 	size_t i;
 	int rv = kept ? 0 : -1;
 
-	json_array_foreach(kept, i, one)
-	{
+	json_array_foreach(kept, i, one) {
 		const char *name = json_string_value(json_object_get(one, "name"));
 		const char *target = json_string_value(json_object_get(one, "target"));
 

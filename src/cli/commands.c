@@ -123,13 +123,13 @@ static void print_offer(const json_t *event)
 	bool any = false;
 	size_t i;
 
-	json_array_foreach(allow, i, one) any |= strcmp(json_string_value(one), "any") == 0;
+	json_array_foreach(allow, i, one)
+		any |= strcmp(json_string_value(one), "any") == 0;
 	printf("Offering %s (%s) to ", name, target_for_people(get_text(event, "target"), target));
 	if (any)
 		printf("anyone who knows the address");
 	else
-		json_array_foreach(allow, i, one)
-		{
+		json_array_foreach(allow, i, one) {
 			printf("%s%s", separator, short_address(json_string_value(one), brief));
 			separator = ", ";
 		}
@@ -182,12 +182,12 @@ static int forget(struct cli *c, const char *name)
 	if (home_open(&home, setting_get(&c->settings, SETTING_HOME), &c->failure) < 0)
 		return -1;
 	kept = home_kept_load(&home, &c->failure);
-	json_array_foreach(kept, i, one) if (!found && strcmp(get_text(one, "name"), name) == 0)
-	{
-		found = true;
-		json_array_remove(kept, i);
-		break;
-	}
+	json_array_foreach(kept, i, one)
+		if (!found && strcmp(get_text(one, "name"), name) == 0) {
+			found = true;
+			json_array_remove(kept, i);
+			break;
+		}
 	if (kept && !found)
 		fail_usage(&c->failure, "godwit status", "no service \"%.63s\" is kept", name);
 	else if (kept)
@@ -413,7 +413,8 @@ static void print_list(const json_t *list, const char *title, void (*print)(cons
 	if (json_array_size(list) == 0)
 		return;
 	printf("%s\n", title);
-	json_array_foreach(list, i, one) print(one);
+	json_array_foreach(list, i, one)
+		print(one);
 }
 
 static void status_event(void *user, const json_t *event)
@@ -429,7 +430,8 @@ static void status_event(void *user, const json_t *event)
 	}
 	printf("%s  up %s ", short_address(get_text(event, "address"), brief),
 	       format_duration(get_number(event, "uptime_s"), up));
-	json_array_foreach(endpoints, i, one) printf(" %s", json_string_value(one));
+	json_array_foreach(endpoints, i, one)
+		printf(" %s", json_string_value(one));
 	printf("\n");
 	print_list(json_object_get(event, "peers"),
 		   "PEER         PATH                              RTT       HEARD   STREAMS  "

@@ -244,13 +244,11 @@ static void keep(struct op *op, json_t *kept)
 	const json_t *one;
 	size_t i;
 
-	json_array_foreach(
-		kept, i,
-		one) if (strcmp(json_string_value(json_object_get(one, "name")) ?: "", name) == 0)
-	{
-		json_array_remove(kept, i);
-		break;
-	}
+	json_array_foreach(kept, i, one)
+		if (strcmp(json_string_value(json_object_get(one, "name")) ?: "", name) == 0) {
+			json_array_remove(kept, i);
+			break;
+		}
 	json_array_append_new(kept,
 			      json_pack("{s:s,s:s,s:O}", "name", name, "target",
 					text_of(op, "target"), "allow", offer_allow(op->offer)));

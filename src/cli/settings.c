@@ -142,7 +142,9 @@ static int from_file(struct settings *s, enum setting which, struct failure *f)
 	set_source(s, which, "file %.300s", s->config);
 	if (!TABLE[which].list || !json_is_array(j))
 		return add_json(s, which, j, f);
-	json_array_foreach(j, i, one) if (add_json(s, which, one, f) < 0) return -1;
+	json_array_foreach(j, i, one)
+		if (add_json(s, which, one, f) < 0)
+			return -1;
 	return 0;
 }
 
@@ -207,8 +209,7 @@ static int check_keys(const struct settings *s, struct failure *f)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(s->file, key, value)
-	{
+	json_object_foreach(s->file, key, value) {
 		bool known = false;
 
 		for (int i = 0; i < SETTINGS; i++)

@@ -508,7 +508,8 @@ void connection_free(struct connection *c)
 	list_remove(&c->all_link);
 	list_remove(&c->peer_link);
 	list_remove(&c->dirty_link);
-	list_each(&c->rx_segments, i, tmp) segment_free(container_of(i, struct rx_segment, link));
+	list_each(&c->rx_segments, i, tmp)
+		segment_free(container_of(i, struct rx_segment, link));
 	if (c->quic)
 		ngtcp2_conn_del(c->quic);
 	if (c->tls)

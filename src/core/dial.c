@@ -46,8 +46,7 @@ static void set_park_timer(struct peer *p)
 	p->park_at = GW_NEVER;
 	if (p->used)
 		return;
-	list_each(&p->streams, i, tmp)
-	{
+	list_each(&p->streams, i, tmp) {
 		const struct stream *s = container_of(i, struct stream, peer_link);
 
 		if (s->state != STREAM_RETIRED)
@@ -92,8 +91,7 @@ void dial_stop(struct peer *p, const struct connection *winner, gw_time now)
 {
 	p->dial_started = p->dial_at = p->pinned_at = GW_NEVER;
 	p->must_move = false;
-	list_each(&p->connections, i, tmp)
-	{
+	list_each(&p->connections, i, tmp) {
 		struct connection *c = container_of(i, struct connection, peer_link);
 
 		if (c != winner && c->dialler &&
@@ -107,8 +105,7 @@ static size_t count_racers(const struct peer *p)
 {
 	size_t count = 0;
 
-	list_each(&p->connections, i, tmp)
-	{
+	list_each(&p->connections, i, tmp) {
 		const struct connection *c = container_of(i, struct connection, peer_link);
 
 		count += c->dialler && (c->state == CONN_HANDSHAKE || c->state == CONN_UP);
@@ -185,8 +182,7 @@ static void attempt(struct peer *p, gw_time now)
 
 static void fail_overdue(struct peer *p, gw_time now)
 {
-	list_each(&p->streams, i, tmp)
-	{
+	list_each(&p->streams, i, tmp) {
 		struct stream *s = container_of(i, struct stream, peer_link);
 
 		if (s->state != STREAM_RETIRED && park_deadline(s, p) <= now)

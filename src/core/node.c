@@ -89,8 +89,7 @@ void node_free(struct node *n)
 void node_close(struct node *n, gw_time now)
 {
 	n->closing = true;
-	list_each(&n->connections, i, tmp)
-	{
+	list_each(&n->connections, i, tmp) {
 		struct connection *c = container_of(i, struct connection, all_link);
 
 		connection_kill(c, c->hello_received ? CLOSE_EXIT : CLOSE_NONE, GW_E_CLOSED, now);
@@ -242,8 +241,7 @@ bool node_transmit(struct node *n, struct batch *out, gw_time now)
 
 void node_send_failed(struct node *n, const struct path *path, enum send_failure why, gw_time now)
 {
-	list_each(&n->connections, i, tmp)
-	{
+	list_each(&n->connections, i, tmp) {
 		struct connection *c = container_of(i, struct connection, all_link);
 
 		if (!path_equal(&c->path, path))
@@ -335,13 +333,13 @@ void node_network_changed(struct node *n, const struct local_addr *locals, size_
 {
 	n->n_locals = count < LOCALS_MAX ? count : LOCALS_MAX;
 	memcpy(n->locals, locals, n->n_locals * sizeof(*locals));
-	list_each(&n->peers, i, tmp) recheck(container_of(i, struct peer, all_link), now);
+	list_each(&n->peers, i, tmp)
+		recheck(container_of(i, struct peer, all_link), now);
 }
 
 void node_clock_jumped(struct node *n, gw_time now)
 {
-	list_each(&n->peers, i, tmp)
-	{
+	list_each(&n->peers, i, tmp) {
 		struct peer *p = container_of(i, struct peer, all_link);
 
 		if (p->used)
@@ -476,8 +474,7 @@ void peer_describe(const struct peer *p, struct peer_info *out)
 
 void node_debug_move(struct node *n, gw_time now)
 {
-	list_each(&n->peers, i, tmp)
-	{
+	list_each(&n->peers, i, tmp) {
 		struct peer *p = container_of(i, struct peer, all_link);
 
 		p->must_move = true;
@@ -487,8 +484,9 @@ void node_debug_move(struct node *n, gw_time now)
 
 void node_debug_break(struct node *n, gw_time now)
 {
-	list_each(&n->connections, i, tmp) connection_kill(
-		container_of(i, struct connection, all_link), CLOSE_NONE, GW_E_CLOSED, now);
+	list_each(&n->connections, i, tmp)
+		connection_kill(container_of(i, struct connection, all_link), CLOSE_NONE,
+				GW_E_CLOSED, now);
 }
 
 /* --- streams --- */
@@ -601,12 +599,10 @@ void node_stats_get(const struct node *n, struct node_stats *out)
 	out->peers = n->n_peers;
 	out->streams = n->n_streams;
 	out->memory = 0;
-	list_each(&n->peers, i, tmp)
-	{
+	list_each(&n->peers, i, tmp) {
 		const struct peer *p = container_of(i, struct peer, all_link);
 
-		list_each(&p->streams, j, tmp2)
-		{
+		list_each(&p->streams, j, tmp2) {
 			const struct stream *s = container_of(j, struct stream, peer_link);
 
 			out->memory += s->tx.memory + s->rx.memory;
@@ -623,8 +619,7 @@ static size_t check_peer(const struct peer *p)
 {
 	size_t live = 0, committed = 0;
 
-	list_each(&p->streams, i, tmp)
-	{
+	list_each(&p->streams, i, tmp) {
 		const struct stream *s = container_of(i, struct stream, peer_link);
 
 		assert(s->tx.start <= s->tx_next && s->tx_next <= s->tx.end);
@@ -647,10 +642,9 @@ void node_check(const struct node *n)
 {
 	size_t committed = 0, connections = 0, half_open = 0;
 
-	list_each(&n->peers, i, tmp) committed +=
-		check_peer(container_of(i, struct peer, all_link));
-	list_each(&n->connections, i, tmp)
-	{
+	list_each(&n->peers, i, tmp)
+		committed += check_peer(container_of(i, struct peer, all_link));
+	list_each(&n->connections, i, tmp) {
 		const struct connection *c = container_of(i, struct connection, all_link);
 
 		connections++;

@@ -171,8 +171,7 @@ void peer_streams_changed(struct peer *p)
 
 static void fail_streams(struct peer *p, int error, bool unsent_too)
 {
-	list_each(&p->streams, i, tmp)
-	{
+	list_each(&p->streams, i, tmp) {
 		struct stream *s = container_of(i, struct stream, peer_link);
 
 		if (s->state != STREAM_RETIRED && (s->sent || unsent_too))
@@ -203,8 +202,7 @@ static bool meet(struct peer *p, struct connection *via, const struct frame *f, 
 			return false;
 	if (p->incarnation != 0) {
 		forget_incarnation(p);
-		list_each(&p->connections, i, tmp)
-		{
+		list_each(&p->connections, i, tmp) {
 			struct connection *c = container_of(i, struct connection, peer_link);
 
 			if (c != via && c->hello_received)
@@ -261,7 +259,8 @@ uint64_t peer_generation_for(const struct peer *p, const struct connection *c)
 
 static void detach_streams(struct peer *p)
 {
-	list_each(&p->streams, i, tmp) segment_detach(container_of(i, struct stream, peer_link));
+	list_each(&p->streams, i, tmp)
+		segment_detach(container_of(i, struct stream, peer_link));
 }
 
 static void send_pings(struct peer *p, gw_time now)
@@ -315,7 +314,8 @@ void peer_use(struct connection *c, gw_time now)
 	}
 	dial_stop(p, c, now);
 	dial_add_endpoint(p, &c->path.remote);
-	list_each(&p->streams, i, tmp) stream_repeat(container_of(i, struct stream, peer_link));
+	list_each(&p->streams, i, tmp)
+		stream_repeat(container_of(i, struct stream, peer_link));
 	send_pings(p, now);
 	p->wanted = p->n_pings > 0;
 	mtu_start(c, now);

@@ -78,8 +78,7 @@ void segment_prepare(struct peer *p)
 {
 	size_t looked = 0;
 
-	list_each(&p->ready, i, tmp)
-	{
+	list_each(&p->ready, i, tmp) {
 		struct stream *s = container_of(i, struct stream, ready_link);
 
 		if (looked++ == OPEN_AHEAD || (s->segment < 0 && !open_segment(s)))
@@ -91,8 +90,7 @@ struct stream *segment_next(struct peer *p)
 {
 	size_t looked = 0;
 
-	list_each(&p->ready, i, tmp)
-	{
+	list_each(&p->ready, i, tmp) {
 		struct stream *s = container_of(i, struct stream, ready_link);
 
 		if (s->segment >= 0)

@@ -19,6 +19,10 @@ enum {
 /* The clock that counts sleep has gone this much further than the one that does not. */
 #define SLEPT GW_SEC
 
+/* An address is announced before its route is there, and a link before it passes frames: an
+ * ARP request that is lost then costs a second. */
+#define NETWORK_SETTLES (10 * GW_MSEC)
+
 /* --- time that passed without us --- */
 
 static gw_time suspended_total(void)
@@ -213,8 +217,17 @@ static void on_netmon(void *user, int fd, unsigned events)
 
 	(void)fd;
 	(void)events;
-	if (!netmon_changed(node->netmon))
-		return;
+	if (netmon_changed(node->netmon) && !node->settling) {
+		node->settling = true;
+		loop_timer_set(node->settled, loop_clock() + NETWORK_SETTLES);
+	}
+}
+
+static void on_settled(void *user)
+{
+	godwit_node *node = user;
+
+	node->settling = false;
 	read_locals(node);
 	node->network_event = true;
 	drive_transmit(node);
@@ -253,9 +266,10 @@ int drive_start(godwit_node *node)
 	error = watch_udp(node);
 	if (error || !node->netmon)
 		return error;
+	node->settled = loop_timer_new(node->loop, on_settled, node);
 	node->netmon_source =
 		loop_add(node->loop, netmon_fd(node->netmon), LOOP_IN, on_netmon, node);
-	if (!node->netmon_source)
+	if (!node->netmon_source || !node->settled)
 		return GW_E_NOMEM;
 	read_locals(node);
 	return 0;
@@ -267,5 +281,6 @@ void drive_stop(godwit_node *node)
 		return;
 	loop_remove(node->udp_source);
 	loop_remove(node->netmon_source);
+	loop_timer_free(node->settled);
 	loop_timer_free(node->timer);
 }

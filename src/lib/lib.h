@@ -19,6 +19,8 @@ struct godwit_node {
 	struct netmon *netmon; /* NULL: the system has no rtnetlink for us */
 	struct loop_source *udp_source, *netmon_source;
 	struct loop_timer *timer;
+	struct loop_timer *settled; /* the network has changed, and had time to settle */
+	bool settling;
 	struct rng rng;
 	uint8_t key[KEY_SIZE];
 

@@ -102,8 +102,7 @@ static bool finish_request(struct pump *p)
 
 static void end_abandoned(struct runner *r, bool all)
 {
-	list_each(&r->pumps, i, tmp)
-	{
+	list_each(&r->pumps, i, tmp) {
 		struct pump *p = container_of(i, struct pump, link);
 		bool abandoned;
 
@@ -213,8 +212,7 @@ static bool may_pass(int error)
 
 static void on_peer_failed(struct runner *r, const godwit_event *e)
 {
-	list_each(&r->pumps, i, tmp)
-	{
+	list_each(&r->pumps, i, tmp) {
 		struct pump *p = container_of(i, struct pump, link);
 
 		if (!p->request || memcmp(p->request->to.key, e->key, sizeof(e->key)) != 0)
@@ -254,6 +252,7 @@ void *runner_main(void *user)
 		drain_events(r);
 		loop_run_once(r->node->loop, GW_NEVER);
 	}
-	list_each(&r->pumps, i, tmp) end_service(container_of(i, struct pump, link), GW_E_CLOSED);
+	list_each(&r->pumps, i, tmp)
+		end_service(container_of(i, struct pump, link), GW_E_CLOSED);
 	return NULL;
 }

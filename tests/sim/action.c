@@ -42,7 +42,8 @@ void act_move(struct sim *s, struct action *a)
 static bool stream_live(const struct sim *s)
 {
 	for (size_t i = s->n_over; i < s->n_flows; i++)
-		if (s->flows[i].ends[0].status == END_LIVE && s->flows[i].ends[1].status == END_LIVE)
+		if (s->flows[i].ends[0].status == END_LIVE &&
+		    s->flows[i].ends[1].status == END_LIVE)
 			return true;
 	return false;
 }

@@ -69,8 +69,11 @@ struct flow *flow_add(struct sim *s, struct proc *from, struct proc *to, gw_time
 		return &s->flows[0];
 	}
 	f = &s->flows[s->n_flows];
-	*f = (struct flow){ .sim = s, .number = (unsigned)s->n_flows, .service = "echo",
-			    .open_at = open_at, .park_timeout = GW_NEVER };
+	*f = (struct flow){ .sim = s,
+			    .number = (unsigned)s->n_flows,
+			    .service = "echo",
+			    .open_at = open_at,
+			    .park_timeout = GW_NEVER };
 	s->n_flows++;
 	memcpy(f->key, proc_key(to), KEY_SIZE);
 	end_init(f, 0, from, forth);

@@ -67,8 +67,7 @@ static void on_signal(int number)
 	if (s) {
 		n = snprintf(text, sizeof(text),
 			     "\rsignal %d in %s, seed %llu, step %llu, at %llu us\n", number,
-			     s->scenario, (unsigned long long)s->seed,
-			     (unsigned long long)s->steps,
+			     s->scenario, (unsigned long long)s->seed, (unsigned long long)s->steps,
 			     (unsigned long long)((s->now - s->start) / GW_USEC));
 		if (n > 0 && write(STDERR_FILENO, text, (size_t)n) < 0)
 			_exit(2);
@@ -96,8 +95,7 @@ static bool run_seed(const struct options *o, struct board *b, uint64_t seed)
 		print_failure(o, seed, result.steps, result.failure);
 	if (o->digest)
 		printf("seed %llu %s: %llu steps, %.3f virtual seconds, digest %016llx\n",
-		       (unsigned long long)seed, result.scenario,
-		       (unsigned long long)result.steps,
+		       (unsigned long long)seed, result.scenario, (unsigned long long)result.steps,
 		       (double)result.virtual_time / (double)GW_SEC,
 		       (unsigned long long)result.digest);
 	atomic_fetch_add(ok ? &b->passed : &b->failed, 1);
@@ -199,7 +197,8 @@ static void run_parallel(const struct options *o, struct board *b)
 
 static void usage(void)
 {
-	puts("usage: sim [--seed N] [--runs N] [--scenario NAME] [--jobs N] [--verbose] [--digest]\n"
+	puts("usage: sim [--seed N] [--runs N] [--scenario NAME] [--jobs N] [--verbose] "
+	     "[--digest]\n"
 	     "  --seed N         the first seed; alone: run just this one (replays its schedule)\n"
 	     "  --runs N         how many seeds (2000)\n"
 	     "  --scenario NAME  this one instead of what the seed says\n"
@@ -279,7 +278,9 @@ static void parse(struct options *o, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	struct options o = { .seed = 1, .runs = RUNS_DEFAULT, .jobs = cpus > 0 ? (unsigned)cpus : 1 };
+	struct options o = { .seed = 1,
+			     .runs = RUNS_DEFAULT,
+			     .jobs = cpus > 0 ? (unsigned)cpus : 1 };
 	struct board *b;
 
 	parse(&o, argc, argv);

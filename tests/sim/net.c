@@ -218,9 +218,8 @@ static struct iface *source_iface(struct host *h, const struct path *path)
 {
 	if (path->local.family == ADDR_NONE) {
 		if (path->ifindex && path->ifindex <= h->n_ifaces)
-			return h->ifaces[path->ifindex - 1].present ?
-				       &h->ifaces[path->ifindex - 1] :
-				       NULL;
+			return h->ifaces[path->ifindex - 1].present ? &h->ifaces[path->ifindex - 1]
+								    : NULL;
 		return net_primary(h);
 	}
 	for (size_t i = 0; i < h->n_ifaces; i++)
@@ -249,8 +248,9 @@ enum send_result net_send(struct sim *s, struct proc *p, const struct batch *b)
 		size_t len = b->len - at < b->segment ? b->len - at : b->segment;
 		struct packet *pk = malloc(sizeof(*pk) + len);
 
-		*pk = (struct packet){ .stage = AT_CORE, .src = src, .dst = b->path.remote,
-				       .len = len };
+		*pk = (struct packet){
+			.stage = AT_CORE, .src = src, .dst = b->path.remote, .len = len
+		};
 		memcpy(pk->data, b->data + at, len);
 		packet_pass(s, pk, &f->up);
 	}
@@ -267,8 +267,8 @@ static void at_core(struct sim *s, struct packet *pk)
 
 			if (!f->present)
 				continue;
-			if (f->nat.on ? !nat_in(&f->nat, &pk->src, &pk->dst, &f->addr, s->now) :
-					!addr_same_host(&f->addr, &pk->dst))
+			if (f->nat.on ? !nat_in(&f->nat, &pk->src, &pk->dst, &f->addr, s->now)
+				      : !addr_same_host(&f->addr, &pk->dst))
 				continue;
 			pk->stage = AT_HOST;
 			pk->host = i;

@@ -244,10 +244,10 @@ static const char *state_name(enum peer_state state)
 	return "?";
 }
 
-static struct proc *proc_of_key(struct sim *s, const uint8_t *key, const struct proc *not)
+static struct proc *proc_of_key(struct sim *s, const uint8_t *key, const struct proc * not )
 {
 	for (unsigned i = 0; i < s->n_procs; i++)
-		if (&s->procs[i] != not && !memcmp(proc_key(&s->procs[i]), key, KEY_SIZE))
+		if (&s->procs[i] != not &&!memcmp(proc_key(&s->procs[i]), key, KEY_SIZE))
 			return &s->procs[i];
 	return NULL;
 }
@@ -258,7 +258,8 @@ static void peer_event(struct proc *p, const struct event *ev)
 	char remote[ADDR_TEXT_MAX];
 
 	sim_note(p->sim, "%s: peer %s %s (%s) %s", p->name, peer ? peer->name : "?",
-		 state_name(ev->state), error_text(ev->error), addr_format(&ev->path.remote, remote));
+		 state_name(ev->state), error_text(ev->error),
+		 addr_format(&ev->path.remote, remote));
 	if (ev->state == PEER_FAILED) {
 		p->peer_error = ev->error;
 		p->peer_failures++;
@@ -368,7 +369,8 @@ static bool sees(const struct proc *p, const struct proc *peer)
 {
 	struct peer_info info;
 
-	for (struct peer *at = node_peer_next(p->node, NULL); at; at = node_peer_next(p->node, at)) {
+	for (struct peer *at = node_peer_next(p->node, NULL); at;
+	     at = node_peer_next(p->node, at)) {
 		peer_describe(at, &info);
 		if (!memcmp(info.key, proc_key(peer), KEY_SIZE))
 			return info.state == PEER_CONNECTED &&

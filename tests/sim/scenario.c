@@ -371,8 +371,8 @@ static void build_debug(struct sim *s)
 	random_flows(s, 6, 3000, 100 * KB);
 	for (uint64_t n = sim_between(s, 1, 8); n; n--) {
 		gw_time at = later(s, 1, 4000);
-		struct action *a = sim_action(s, at, sim_chance(s, 50) ? act_debug_move :
-									  act_debug_break);
+		struct action *a =
+			sim_action(s, at, sim_chance(s, 50) ? act_debug_move : act_debug_break);
 
 		a->proc = &s->procs[sim_chance(s, 50)];
 	}
@@ -737,7 +737,8 @@ static void build_unwelcome_client(struct sim *s)
 	s->procs[1].secretive = true;
 	start_two(s);
 	for (uint64_t n = sim_between(s, 1, 3); n; n--) {
-		struct flow *f = flow_random(s, &s->procs[0], &s->procs[1], later(s, 0, 500), 20 * KB);
+		struct flow *f =
+			flow_random(s, &s->procs[0], &s->procs[1], later(s, 0, 500), 20 * KB);
 
 		flow_allow(f, GW_E_DENIED);
 	}
@@ -749,7 +750,8 @@ static void build_denied_service(struct sim *s)
 	two_nodes(s);
 	random_flows(s, 3, 1000, 50 * KB);
 	for (uint64_t n = sim_between(s, 1, 5); n; n--) {
-		struct flow *f = flow_random(s, &s->procs[0], &s->procs[1], later(s, 0, 1500), 20 * KB);
+		struct flow *f =
+			flow_random(s, &s->procs[0], &s->procs[1], later(s, 0, 1500), 20 * KB);
 		bool unknown = sim_chance(s, 50);
 
 		f->service = unknown ? "nothing" : "private";

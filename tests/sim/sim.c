@@ -102,7 +102,8 @@ void sim_schedule(struct sim *s, gw_time at, enum item_kind kind, void *what)
 			abort();
 	}
 	i = s->n_items++;
-	s->items[i] = (struct item){ .at = at, .order = s->next_order++, .kind = kind, .what = what };
+	s->items[i] =
+		(struct item){ .at = at, .order = s->next_order++, .kind = kind, .what = what };
 	while (i && before(&s->items[i], &s->items[(i - 1) / 2])) {
 		struct item swap = s->items[i];
 
@@ -342,8 +343,8 @@ static void report_hang(struct sim *s)
 	}
 	for (size_t i = 0; i < s->n_flows; i++)
 		if (!flow_over(&s->flows[i])) {
-			end_describe(&s->flows[i].ends[s->flows[i].ends[0].status != END_LIVE], text,
-				     sizeof(text));
+			end_describe(&s->flows[i].ends[s->flows[i].ends[0].status != END_LIVE],
+				     text, sizeof(text));
 			sim_fail(s, "%zu flows hang; first: %s", open, text);
 			return;
 		}
@@ -360,8 +361,7 @@ static void run_transfers(struct sim *s)
 		gw_time until = time_max(s->last_action, scripts_end(s)) + s->slack;
 
 		/* Actions push the end back, so look again when the time has come. */
-		if (!run_until(s, transfers_done, until) && !s->failure[0] &&
-		    !s->pending_actions &&
+		if (!run_until(s, transfers_done, until) && !s->failure[0] && !s->pending_actions &&
 		    until >= time_max(s->last_action, scripts_end(s)) + s->slack) {
 			report_hang(s);
 			return;
@@ -475,7 +475,9 @@ bool sim_run(uint64_t seed, const char *name, bool verbose, struct sim_result *o
 	run_transfers(s);
 	run_end_phase(s);
 	ok = !s->failure[0];
-	*out = (struct sim_result){ .scenario = sc->name, .steps = s->steps, .digest = s->digest,
+	*out = (struct sim_result){ .scenario = sc->name,
+				    .steps = s->steps,
+				    .digest = s->digest,
 				    .virtual_time = s->now - s->start };
 	memcpy(out->failure, s->failure, sizeof(out->failure));
 	tear_down(s);

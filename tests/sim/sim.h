@@ -42,10 +42,10 @@ struct link {
 	struct rng rng;
 	gw_time delay, jitter;
 	unsigned loss, duplicate, reorder;
-	gw_time hold;   /* a reordered or duplicated datagram comes up to this much later */
-	uint64_t rate;  /* bytes a second; 0: no limit */
-	gw_time queue;  /* tail drop when the queue is longer than this */
-	size_t mtu;     /* bytes of IP packet; bigger ones vanish */
+	gw_time hold;  /* a reordered or duplicated datagram comes up to this much later */
+	uint64_t rate; /* bytes a second; 0: no limit */
+	gw_time queue; /* tail drop when the queue is longer than this */
+	size_t mtu;    /* bytes of IP packet; bigger ones vanish */
 	bool down;
 	uint64_t drop_mask; /* bit 0 decides the next datagram, bit 1 the one after ... */
 	gw_time busy_until, last_out;
@@ -54,18 +54,18 @@ struct link {
 /* Endpoint-independent mapping, address-and-port-dependent filtering (RFC 4787). */
 struct nat {
 	bool on;
-	struct addr outer;  /* port 0: no mapping now */
+	struct addr outer; /* port 0: no mapping now */
 	uint16_t inner_port, next_port;
-	gw_time timeout;    /* of an idle mapping; 0: never */
+	gw_time timeout; /* of an idle mapping; 0: never */
 	gw_time used_at;
 	struct addr filter[NAT_FILTER_MAX];
 	size_t n_filter;
 };
 
 struct iface {
-	bool present;      /* the host owns the address */
-	struct addr addr;  /* port 0 */
-	uint32_t mtu;      /* the host knows this one: sending more is refused */
+	bool present;     /* the host owns the address */
+	struct addr addr; /* port 0 */
+	uint32_t mtu;     /* the host knows this one: sending more is refused */
 	struct link up, down;
 	struct nat nat;
 };
@@ -74,7 +74,7 @@ struct host {
 	struct iface ifaces[IFACES_MAX];
 	size_t n_ifaces;
 	gw_time asleep_until;
-	unsigned moves;    /* addresses handed out */
+	unsigned moves; /* addresses handed out */
 };
 
 struct packet;
@@ -109,27 +109,27 @@ struct proc {
 	unsigned lives;
 	unsigned host;
 	uint16_t port;
-	struct map handles;   /* stream pointer -> end: what the application holds */
-	bool in_use;          /* got EVENT_IDENTITY_IN_USE */
-	bool obedient;        /* stops when it gets that */
-	bool secretive;       /* allows nobody anything */
-	int peer_error;       /* of the last EVENT_PEER with PEER_FAILED */
+	struct map handles; /* stream pointer -> end: what the application holds */
+	bool in_use;        /* got EVENT_IDENTITY_IN_USE */
+	bool obedient;      /* stops when it gets that */
+	bool secretive;     /* allows nobody anything */
+	int peer_error;     /* of the last EVENT_PEER with PEER_FAILED */
 	unsigned peer_failures, peer_connects, pongs;
 	gw_time pong_rtt;
-	size_t spin;          /* timer steps without time passing */
+	size_t spin; /* timer steps without time passing */
 	gw_time spin_at;
 };
 
-struct proc *proc_add(struct sim *s, unsigned host);   /* not started */
+struct proc *proc_add(struct sim *s, unsigned host); /* not started */
 void proc_start(struct proc *p);
-void proc_kill(struct proc *p);                        /* no goodbye */
-void proc_exit(struct proc *p);                        /* node_close() first */
+void proc_kill(struct proc *p);                          /* no goodbye */
+void proc_exit(struct proc *p);                          /* node_close() first */
 void proc_know(struct proc *p, const struct proc *peer); /* endpoint of the peer, as it is now */
-void proc_network(struct proc *p);                     /* node_network_changed() */
+void proc_network(struct proc *p);                       /* node_network_changed() */
 void proc_receive(struct proc *p, const struct path *path, const uint8_t *data, size_t len);
 void proc_timer(struct proc *p);
 gw_time proc_expiry(const struct proc *p);
-void proc_pump(struct proc *p);                        /* transmit, events, check */
+void proc_pump(struct proc *p); /* transmit, events, check */
 const uint8_t *proc_key(const struct proc *p);
 /* Connected to the peer since the last move, each by the other's present address? */
 bool proc_settled(const struct proc *p, const struct proc *peer);
@@ -139,15 +139,15 @@ bool proc_settled(const struct proc *p, const struct proc *peer);
 enum end_status {
 	END_WAITING, /* not opened, or not seen by the accepter */
 	END_LIVE,
-	END_DONE,    /* all bytes and the end, both ways */
-	END_FAILED,  /* the core said so */
-	END_RESET,   /* this application gave up */
-	END_GONE,    /* its process died */
+	END_DONE,   /* all bytes and the end, both ways */
+	END_FAILED, /* the core said so */
+	END_RESET,  /* this application gave up */
+	END_GONE,   /* its process died */
 };
 
 enum finish_rule {
-	FINISH_EARLY,      /* when all is written */
-	FINISH_LAST,       /* when the peer's end was read, too */
+	FINISH_EARLY, /* when all is written */
+	FINISH_LAST,  /* when the peer's end was read, too */
 };
 
 struct end {
@@ -163,14 +163,14 @@ struct end {
 	uint64_t total;
 	size_t write_chunk, read_chunk;
 	gw_time write_every, read_every;
-	uint64_t stall_at;      /* stop reading at this offset ... */
-	gw_time stall_until;    /* ... until then */
+	uint64_t stall_at;   /* stop reading at this offset ... */
+	gw_time stall_until; /* ... until then */
 	enum finish_rule finish;
-	uint64_t reset_after;   /* give up when so many bytes are written */
-	gw_time reset_at;       /* or at this time */
+	uint64_t reset_after; /* give up when so many bytes are written */
+	gw_time reset_at;     /* or at this time */
 	enum stream_code reset_code;
-	bool release_early;     /* do not wait for delivery */
-	bool no_copy;           /* write by stream_write_space() */
+	bool release_early; /* do not wait for delivery */
+	bool no_copy;       /* write by stream_write_space() */
 
 	/* the state */
 	uint64_t sent, received;
@@ -185,7 +185,7 @@ struct flow {
 	bool opened;
 	const char *service;
 	gw_time open_at;
-	gw_time park_timeout; /* GW_NEVER: leave the default */
+	gw_time park_timeout;  /* GW_NEVER: leave the default */
 	uint8_t key[KEY_SIZE]; /* opened to */
 	struct end ends[2];
 };
@@ -217,10 +217,10 @@ struct action {
 	uint64_t value;
 	bool notify;
 	/* act_move_settled: */
-	uint64_t count;   /* moves to go */
-	gw_time gap;      /* at most, between two */
-	bool alternate;   /* the other end moves next */
-	bool polling;     /* waits for a condition: no disturbance by itself */
+	uint64_t count; /* moves to go */
+	gw_time gap;    /* at most, between two */
+	bool alternate; /* the other end moves next */
+	bool polling;   /* waits for a condition: no disturbance by itself */
 };
 
 enum item_kind { ITEM_PACKET, ITEM_END, ITEM_FLOW, ITEM_ACTION };
@@ -236,12 +236,12 @@ struct sim {
 	uint64_t seed;
 	const char *scenario;
 	bool verbose;
-	struct rng rng;    /* the schedule */
+	struct rng rng; /* the schedule */
 	gw_time now, start, last_action;
-	gw_time slack;     /* all is over this long after the last action */
-	gw_time idle;      /* then run this long and expect no connection left */
+	gw_time slack; /* all is over this long after the last action */
+	gw_time idle;  /* then run this long and expect no connection left */
 	uint64_t steps;
-	uint64_t digest;   /* of the schedule: times and sizes */
+	uint64_t digest; /* of the schedule: times and sizes */
 	bool v6;
 	char failure[FAILURE_MAX];
 
@@ -256,18 +256,17 @@ struct sim {
 	unsigned n_procs;
 	struct flow *flows;
 	size_t n_flows, flows_capacity;
-	size_t n_over;             /* flows known to be over */
-	size_t memory_max;         /* bound of node_stats.memory; 0: derived from the config */
-	gw_time moved_at;          /* of act_move_settled */
-	gw_time restart_grace;     /* flows opened before this may fail with RESTARTED */
+	size_t n_over;                  /* flows known to be over */
+	size_t memory_max;              /* bound of node_stats.memory; 0: derived from the config */
+	gw_time moved_at;               /* of act_move_settled */
+	gw_time restart_grace;          /* flows opened before this may fail with RESTARTED */
 	bool (*verdict)(struct sim *s); /* last word of the scenario; false fails the run */
 	uint8_t batch[BATCH_SIZE];
 };
 
 void sim_schedule(struct sim *s, gw_time at, enum item_kind kind, void *what);
 /* An action at `at`; the pointer is valid until the next call. */
-struct action *sim_action(struct sim *s, gw_time at,
-			  void (*fn)(struct sim *s, struct action *a));
+struct action *sim_action(struct sim *s, gw_time at, void (*fn)(struct sim *s, struct action *a));
 void sim_fail(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sim_note(const struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Uniform in [low, high]. */
@@ -290,19 +289,21 @@ const struct sim *sim_current(void);
 
 /* --- disturbances (action.c) --- */
 
-void act_move(struct sim *s, struct action *a);      /* new address; notify */
-void act_move_settled(struct sim *s, struct action *a); /* proc moves once it and peer have settled */
+void act_move(struct sim *s, struct action *a); /* new address; notify */
+void act_move_settled(struct sim *s,
+		      struct action *a); /* proc moves once it and peer have settled */
 void act_notify(struct sim *s, struct action *a);
 void act_link_down(struct sim *s, struct action *a); /* value: how long; notify */
 void act_link_up(struct sim *s, struct action *a);
-void act_iface_gone(struct sim *s, struct action *a);/* value: how long */
+void act_iface_gone(struct sim *s, struct action *a); /* value: how long */
 void act_iface_back(struct sim *s, struct action *a);
 void act_rebind(struct sim *s, struct action *a);
-void act_mtu(struct sim *s, struct action *a);       /* value: the new MTU of the path */
-void act_sleep(struct sim *s, struct action *a);     /* value: how long */
+void act_mtu(struct sim *s, struct action *a);   /* value: the new MTU of the path */
+void act_sleep(struct sim *s, struct action *a); /* value: how long */
 void act_wake(struct sim *s, struct action *a);
-void act_drop(struct sim *s, struct action *a);      /* value: drop mask, both directions */
-void act_restart(struct sim *s, struct action *a);   /* value: how long it is away; notify: says goodbye */
+void act_drop(struct sim *s, struct action *a); /* value: drop mask, both directions */
+void act_restart(struct sim *s,
+		 struct action *a); /* value: how long it is away; notify: says goodbye */
 void act_kill(struct sim *s, struct action *a);
 void act_start(struct sim *s, struct action *a);
 void act_debug_move(struct sim *s, struct action *a);

@@ -149,8 +149,7 @@ static void malformed_text_is_refused_and_nothing_written(void **state)
 		/* longer than any address */
 		"[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0001]:1",
 		"1.2.3.4.1.2.3.4.1.2.3.4.1.2.3.4.1.2.3.4.1.2.3.4.1.2.3.4.1.2.3.4.1.2.3.4.1.2.3.4:1",
-		"[fe80::1%000000000000000000000000000000000000000000000000000000000000000000000001]"
-		":1",
+		"[fe80::1%0000000000000000000000000000000000000000000000000000000000000001]:1",
 	};
 	struct addr before, a;
 
@@ -293,6 +292,7 @@ static void kinds_are_told_apart(void **state)
 		{ "[::ffff:0.0.0.0]:1", UNSPECIFIED },
 	};
 	struct addr none = { .port = 1 };
+	struct addr mapped = { ADDR_V6, 1, 0, { [10] = 0xff, 0xff, 198, 51, 100, 2 } };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
@@ -305,6 +305,9 @@ static void kinds_are_told_apart(void **state)
 		if (kinds != rows[i].kinds)
 			fail_msg("%s: %d, not %d", rows[i].text, kinds, rows[i].kinds);
 	}
+	assert_false(addr_is_usable(&mapped)); /* which is never stored */
+	mapped.ip[9] = 1;
+	assert_true(addr_is_usable(&mapped)); /* only alike */
 	assert_true(addr_is_unspecified(&none));
 	assert_false(addr_is_usable(&none) || addr_is_loopback(&none) || addr_is_link_local(&none));
 }

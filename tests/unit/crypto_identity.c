@@ -442,6 +442,25 @@ static void malformed_text_is_refused(void **state)
 	}
 }
 
+/* The base64 decoder of libsodium 1.0.18 takes some bytes above ASCII for digits. */
+static void every_foreign_byte_in_the_text_is_refused(void **state)
+{
+	static const char DIGITS[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	char pem[sizeof(RFC8410_V1)];
+
+	(void)state;
+	for (const char *body = strchr(RFC8410_V1, '\n') + 1; *body != '\n'; body++) {
+		for (int c = 0; c < 256; c++) {
+			if (memchr(DIGITS, c, sizeof(DIGITS) - 1))
+				continue;
+			memcpy(pem, RFC8410_V1, sizeof(pem));
+			pem[body - RFC8410_V1] = (char)c;
+			assert_int_equal(parse(NULL, pem, sizeof(pem) - 1), GW_E_FORMAT);
+		}
+	}
+}
+
 static void every_truncation_is_told_as_such(void **state)
 {
 	char pem[IDENTITY_PEM_MAX];
@@ -522,6 +541,20 @@ static void shortened_version_2_is_refused(void **state)
 	for (size_t len = 2; len < whole; len++)
 		assert_int_equal(parse_der(der, len), GW_E_LENGTH);
 	assert_int_equal(parse_der(der, whole), 0);
+}
+
+/* No Ed25519 key is so long that its length takes two bytes. */
+static void long_form_of_the_length_is_refused(void **state)
+{
+	uint8_t der[2 + 255] = { 0 };
+
+	(void)state;
+	der_of(der);
+	der[4] = 1;
+	for (size_t len = 120; len <= 255; len++) {
+		der[1] = (uint8_t)len;
+		assert_int_equal(parse_der(der, 2 + len), len < 0x80 ? 0 : GW_E_FORMAT);
+	}
 }
 
 /* --- files --- */
@@ -913,10 +946,12 @@ int main(void)
 		cmocka_unit_test_setup(what_we_write_we_read, empty_directory),
 		cmocka_unit_test_setup(layout_of_the_text_does_not_matter, empty_directory),
 		cmocka_unit_test_setup(malformed_text_is_refused, empty_directory),
+		cmocka_unit_test_setup(every_foreign_byte_in_the_text_is_refused, empty_directory),
 		cmocka_unit_test_setup(every_truncation_is_told_as_such, empty_directory),
 		cmocka_unit_test_setup(shortened_or_longer_key_is_refused, empty_directory),
 		cmocka_unit_test_setup(every_change_of_the_header_is_refused, empty_directory),
 		cmocka_unit_test_setup(shortened_version_2_is_refused, empty_directory),
+		cmocka_unit_test_setup(long_form_of_the_length_is_refused, empty_directory),
 		cmocka_unit_test_setup(keys_of_openssl_load, empty_directory),
 		cmocka_unit_test_setup(openssl_reads_our_keys, empty_directory),
 		cmocka_unit_test_setup(other_kinds_of_keys_are_told_as_such, empty_directory),
