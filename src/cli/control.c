@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/list.h"
+
 enum { OUTPUT_MAX = 64 << 20 };
 
 /* A client that sends no request is not kept. */
@@ -59,7 +61,7 @@ static bool lines_append_json(struct lines *l, const json_t *j)
 /* --- server --- */
 
 struct client {
-	struct client *next;
+	struct list_item link;
 	struct control *control;
 	int fd;
 	struct loop_source *source;
@@ -76,20 +78,14 @@ struct control {
 	struct agent *agent;
 	int fd;
 	struct loop_source *source;
-	struct client *clients;
+	struct list clients;
 	size_t n_clients;
 };
 
 static void drop(struct client *c)
 {
-	struct control *control = c->control;
-
-	for (struct client **at = &control->clients; *at; at = &(*at)->next)
-		if (*at == c) {
-			*at = c->next;
-			break;
-		}
-	control->n_clients--;
+	list_remove(&c->link);
+	c->control->n_clients--;
 	if (c->op)
 		op_cancel(c->op);
 	if (c->source)
@@ -239,8 +235,7 @@ static void add_client(struct control *control, int fd)
 	}
 	c->control = control;
 	c->fd = fd;
-	c->next = control->clients;
-	control->clients = c;
+	list_append(&control->clients, &c->link);
 	control->n_clients++;
 	c->patience = loop_timer_new(control->loop, on_impatient, c);
 	c->source = loop_add(control->loop, fd, LOOP_IN, on_client, c);
@@ -272,6 +267,7 @@ int control_new(struct control **out, struct loop *loop, struct agent *a, int fd
 		close(fd);
 		return GODWIT_E_NOMEM;
 	}
+	list_init(&c->clients);
 	c->loop = loop;
 	c->agent = a;
 	c->fd = fd;
@@ -285,8 +281,8 @@ void control_free(struct control *c, const struct failure *f)
 		return;
 	loop_remove(c->source);
 	close(c->fd);
-	while (c->clients) {
-		struct client *client = c->clients;
+	list_each(&c->clients, i, next) {
+		struct client *client = container_of(i, struct client, link);
 
 		if (client->op)
 			op_cancel(client->op);

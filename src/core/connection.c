@@ -608,9 +608,9 @@ static void note_heard(struct connection *c, const struct path *path, gw_time no
 		c->path.ifindex = path->ifindex;
 }
 
-static void note_outstanding(struct connection *c, const struct quic_stat *stat, gw_time now)
+void connection_note_outstanding(struct connection *c, size_t bytes_in_flight, gw_time now)
 {
-	if (stat->bytes_in_flight == 0) {
+	if (bytes_in_flight == 0) {
 		c->outstanding_since = GW_NEVER;
 	} else if (c->outstanding_since == GW_NEVER) {
 		c->outstanding_since = now;
@@ -698,7 +698,7 @@ void connection_read(struct connection *c, const struct path *path, const uint8_
 	quic_stat_get(c->quic, &after);
 	if (c->heard || after.bytes_in_flight < before.bytes_in_flight)
 		note_heard(c, path, now);
-	note_outstanding(c, &after, now);
+	connection_note_outstanding(c, (size_t)after.bytes_in_flight, now);
 	begin_control(c);
 	if (c->state == CONN_USED)
 		peer_set_send_buffer(c->peer, after.cwnd);
@@ -706,8 +706,6 @@ void connection_read(struct connection *c, const struct path *path, const uint8_
 		connection_touch(c);
 	connection_schedule(c, now);
 }
-
-/* --- writing --- */
 
 void connection_send(struct connection *c, const struct frame *f)
 {
@@ -723,207 +721,6 @@ void connection_send(struct connection *c, const struct frame *f)
 		return;
 	}
 	connection_touch(c);
-}
-
-/* The packets of one batch, as they are written. */
-struct writer {
-	struct connection *c;
-	struct batch *out;
-	size_t count, limit;
-	size_t payload;
-	bool full; /* no further packet fits this batch */
-	gw_time now;
-};
-
-static void path_of(struct connection *c, const ngtcp2_path *p, struct path *out)
-{
-	*out = c->path;
-	if (c->dialler)
-		return; /* the dialler never migrates: ngtcp2's local address is made up */
-	addr_from_sockaddr(&out->remote, p->remote.addr, p->remote.addrlen);
-	addr_from_sockaddr(&out->local, p->local.addr, p->local.addrlen);
-	if (!addr_equal(&out->local, &c->path.local))
-		out->ifindex = 0;
-}
-
-/* One complete packet of `len` bytes stands at the end of the batch. */
-static void packet_done(struct writer *w, size_t len, const ngtcp2_path *p)
-{
-	struct batch *out = w->out;
-	struct path path;
-
-	path_of(w->c, p, &path);
-	if (w->count == 0) {
-		out->path = path;
-		out->segment = len;
-	} else if (!path_equal(&path, &out->path) || len > out->segment) {
-		/* A path challenge to elsewhere, or the first packet was a small one. */
-		struct node *n = w->c->node;
-
-		w->full = true;
-		if (len > sizeof(n->held))
-			return; /* as if lost */
-		memcpy(n->held, out->data + out->len, len);
-		n->held_len = len;
-		n->held_path = path;
-		return;
-	}
-	out->len += len;
-	w->count++;
-	if (len < out->segment || w->count >= w->limit || out->len + w->payload > out->capacity)
-		w->full = true;
-}
-
-/* Offer bytes of a QUIC stream; *taken < 0: none were taken.  Returns 1 when a packet was
- * completed, 0 when nothing can be sent now, 2 when the packet has room for more, or ngtcp2's
- * error. */
-static int offer(struct writer *w, int64_t id, const ngtcp2_vec *vec, size_t n, uint32_t flags,
-		 ngtcp2_path_storage *ps, ngtcp2_ssize *taken)
-{
-	ngtcp2_pkt_info info;
-	ngtcp2_ssize rv;
-
-	*taken = -1;
-	rv = ngtcp2_conn_writev_stream(w->c->quic, &ps->path, &info, w->out->data + w->out->len,
-				       w->payload, taken, flags, id, vec, n, w->now);
-	if (rv == NGTCP2_ERR_WRITE_MORE)
-		return 2;
-	if (rv < 0)
-		return (int)rv;
-	if (rv == 0)
-		return 0;
-	packet_done(w, (size_t)rv, &ps->path);
-	return 1;
-}
-
-static int offer_control(struct writer *w, ngtcp2_path_storage *ps)
-{
-	struct connection *c = w->c;
-	ngtcp2_ssize taken;
-	ngtcp2_vec vec;
-	size_t len;
-	int rv;
-
-	/* The library does not write to this memory. */
-	vec.base = (uint8_t *)(uintptr_t)chain_at(&c->control, c->control_sent, &len);
-	vec.len = len;
-	rv = offer(w, c->control_id, &vec, 1, NGTCP2_WRITE_STREAM_FLAG_MORE, ps, &taken);
-	if (taken > 0)
-		c->control_sent += (uint64_t)taken;
-	return rv;
-}
-
-static int offer_segment(struct writer *w, struct stream *s, ngtcp2_path_storage *ps)
-{
-	struct segment_output o;
-	ngtcp2_ssize taken;
-	uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_MORE;
-	int rv;
-
-	segment_output(s, &o);
-	if (o.fin)
-		flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
-	rv = offer(w, s->segment, o.vec, o.n, flags, ps, &taken);
-	if (taken >= 0)
-		segment_sent(s, &o, (size_t)taken);
-	return rv;
-}
-
-/* Write packets until the batch is full or there is nothing more.  Small pieces of several
- * streams share a packet (NGTCP2_WRITE_STREAM_FLAG_MORE). */
-static int write_packets(struct writer *w)
-{
-	struct connection *c = w->c;
-	bool blocked = false; /* QUIC's flow control: wait for the peer */
-	struct stream *s;
-	ngtcp2_path_storage ps;
-	ngtcp2_ssize taken;
-	int rv;
-
-	while (!w->full) {
-		if (c->state == CONN_USED)
-			segment_prepare(c->peer);
-		ngtcp2_path_storage_zero(&ps);
-		do {
-			if (c->control_id >= 0 && c->control_sent < c->control.end && !blocked)
-				rv = offer_control(w, &ps);
-			else if (c->state == CONN_USED && !blocked && (s = segment_next(c->peer)))
-				rv = offer_segment(w, s, &ps);
-			else
-				rv = offer(w, -1, NULL, 0, 0, &ps, &taken);
-			if (rv == NGTCP2_ERR_STREAM_DATA_BLOCKED ||
-			    rv == NGTCP2_ERR_STREAM_SHUT_WR || rv == NGTCP2_ERR_STREAM_NOT_FOUND) {
-				blocked = true;
-				rv = 2;
-			}
-		} while (rv == 2);
-		if (rv <= 0)
-			return rv;
-	}
-	return 0;
-}
-
-static bool write_batch(struct connection *c, struct batch *out, gw_time now)
-{
-	struct writer w = { .c = c, .out = out, .payload = c->mtu.payload, .now = now };
-	struct quic_stat stat;
-	int rv;
-
-	w.limit = ngtcp2_conn_get_send_quantum(c->quic) / w.payload;
-	w.limit = w.limit < 1 ? 1 : w.limit > 64 ? 64 : w.limit;
-	c->now = now;
-	rv = write_packets(&w);
-	ngtcp2_conn_update_pkt_tx_time(c->quic, now);
-	if (rv < 0) {
-		c->liberr = rv;
-		connection_kill(c, CLOSE_NONE, GW_E_PROTOCOL, now);
-		return out->len > 0;
-	}
-	quic_stat_get(c->quic, &stat);
-	note_outstanding(c, &stat, now);
-	connection_schedule(c, now);
-	if (w.full && c->state != CONN_CLOSED)
-		connection_touch(c);
-	return out->len > 0;
-}
-
-static bool write_close(struct connection *c, struct batch *out, gw_time now)
-{
-	bool claim = c->close_code == CLOSE_IN_USE && c->peer;
-	ngtcp2_path_storage ps;
-	ngtcp2_ssize len = 0;
-
-	ngtcp2_path_storage_zero(&ps);
-	if (c->liberr)
-		len = quic_write_error(c->quic, &ps.path, out->data, PAYLOAD_MIN, c->liberr,
-				       ngtcp2_conn_get_tls_alert(c->quic), now);
-	else if (c->close_code != CLOSE_NONE)
-		len = quic_write_close(c->quic, &ps.path, out->data, PAYLOAD_MIN, c->close_code,
-				       claim ? c->peer->claim : NULL, claim ? WIRE_CLAIM_SIZE : 0,
-				       now);
-	if (len <= 0)
-		return false;
-	path_of(c, &ps.path, &out->path);
-	out->len = out->segment = (size_t)len;
-	return true;
-}
-
-bool connection_write(struct connection *c, struct batch *out, gw_time now)
-{
-	switch (c->state) {
-	case CONN_RETIRED:
-		return false;
-	case CONN_CLOSED:
-		return write_close(c, out, now);
-	case CONN_USED:
-		if (mtu_write(c, out, now))
-			return true;
-		break;
-	case CONN_HANDSHAKE:
-	case CONN_UP:
-		break;
-	}
-	return write_batch(c, out, now);
 }
 
 /* --- time --- */

@@ -568,6 +568,20 @@ static void give_up(struct peer *p, int error)
 	peer_raise(p, error);
 }
 
+/* Private addresses are reused: that another node lives at one endpoint is no verdict while
+ * there are others to try. */
+static bool tries_elsewhere(const struct connection *lost)
+{
+	list_each(&lost->peer->connections, i, tmp) {
+		const struct connection *c = container_of(i, struct connection, peer_link);
+
+		if (c->dialler && (c->state == CONN_HANDSHAKE || c->state == CONN_UP) &&
+		    !addr_equal(&c->path.remote, &lost->path.remote))
+			return true;
+	}
+	return false;
+}
+
 /* What the end of a connection means for the whole peer. */
 static void judge(struct connection *c, gw_time now)
 {
@@ -591,9 +605,12 @@ static void judge(struct connection *c, gw_time now)
 			give_up(p, GW_E_DENIED);
 		break;
 	case GW_E_KEY:
-	case GW_E_UNREACHABLE:
 	case GW_E_LIMIT:
 	case GW_E_PROTOCOL:
+		if (tries_elsewhere(c))
+			break;
+		/* fall through */
+	case GW_E_UNREACHABLE:
 		if (c->dialler && !c->hello_received && !in_use(p->used))
 			peer_raise(p, c->error);
 		break;

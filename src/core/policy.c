@@ -36,7 +36,7 @@ static int find_or_add(struct policy *p, const char *name, struct service **out)
 	struct service *s = policy_find(p, name);
 
 	if (!s) {
-		if (!service_name_valid(name))
+		if (!name || !service_name_valid(name))
 			return GW_E_INVALID;
 		if (p->count == SERVICES_MAX)
 			return GW_E_LIMIT;

@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "base/heap.h"
 #include "base/map.h"
-#include "core/list.h"
+#include "base/list.h"
 #include "core/node.h"
 #include "core/seen.h"
 

@@ -187,10 +187,18 @@ static int open_private(const char *path, int *out)
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-	if (fd < 0)
-		return errno == ENOENT   ? GW_E_NOT_FOUND
-		       : errno == EACCES ? GW_E_PERMISSION
-					 : GW_E_IO;
+	if (fd < 0) {
+		switch (errno) {
+		case ENOENT:
+			return GW_E_NOT_FOUND;
+		case EACCES:
+			return GW_E_PERMISSION;
+		case ENXIO: /* a socket */
+			return GW_E_FORMAT;
+		default:
+			return GW_E_IO;
+		}
+	}
 	if (fstat(fd, &st) < 0) {
 		close(fd);
 		return GW_E_IO;

@@ -5,7 +5,7 @@
 #ifndef GODWIT_LIB_PUMP_H
 #define GODWIT_LIB_PUMP_H
 
-#include "core/list.h"
+#include "base/list.h"
 #include "lib/lib.h"
 
 struct pump;

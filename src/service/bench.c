@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/list.h"
 #include "service/service.h"
 
 enum { SINK = 'S', SOURCE = 'R', ECHO = 'E' };
@@ -47,8 +48,7 @@ static uint64_t discard(godwit_stream *stream)
 
 struct visit {
 	struct stream_handler handler;
-	struct visit *prev, *next;
-	struct bench_server *server;
+	struct list_item link;
 	godwit_stream *stream;
 	int mode; /* 0: not yet said */
 	bool finished;
@@ -56,17 +56,12 @@ struct visit {
 
 struct bench_server {
 	struct hub *hub;
-	struct visit *visits;
+	struct list visits;
 };
 
 static void end_visit(struct visit *v)
 {
-	if (v->prev)
-		v->prev->next = v->next;
-	else
-		v->server->visits = v->next;
-	if (v->next)
-		v->next->prev = v->prev;
+	list_remove(&v->link);
 	godwit_stream_set_user(v->stream, NULL);
 	godwit_stream_free(v->stream);
 	free(v);
@@ -142,12 +137,8 @@ static void on_incoming(void *user, godwit_stream *stream)
 		return;
 	}
 	v->handler.on_event = on_visit;
-	v->server = s;
 	v->stream = stream;
-	v->next = s->visits;
-	if (v->next)
-		v->next->prev = v;
-	s->visits = v;
+	list_append(&s->visits, &v->link);
 	godwit_stream_set_user(stream, &v->handler);
 	on_visit(&v->handler, stream, 0);
 }
@@ -160,6 +151,7 @@ int bench_serve(struct hub *h, struct bench_server **out)
 	if (!s)
 		return GODWIT_E_NOMEM;
 	s->hub = h;
+	list_init(&s->visits);
 	rv = hub_offer(h, BENCH_SERVICE, on_incoming, s);
 	if (rv < 0) {
 		free(s);
@@ -174,8 +166,8 @@ void bench_serve_stop(struct bench_server *s)
 	if (!s)
 		return;
 	hub_withdraw(s->hub, BENCH_SERVICE);
-	while (s->visits)
-		end_visit(s->visits);
+	list_each(&s->visits, i, next)
+		end_visit(container_of(i, struct visit, link));
 	free(s);
 }
 

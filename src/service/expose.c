@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
 #include "service/reach.h"
 #include "service/service.h"
 
@@ -10,7 +11,7 @@ enum { REACHING_MAX = 1024 };
 /* One incoming stream: first the target is reached, then bytes are pumped. */
 struct visit {
 	struct stream_handler handler; /* while reaching */
-	struct visit *prev, *next;
+	struct list_item link;
 	struct expose *expose;
 	godwit_stream *stream;
 	struct reach *reach;
@@ -22,21 +23,14 @@ struct expose {
 	struct target target;
 	char name[GODWIT_SERVICE_SIZE];
 	bool offered;
-	struct visit *visits;
+	struct list visits;
 	size_t active, reaching;
 };
 
 static void forget(struct visit *v)
 {
-	struct expose *e = v->expose;
-
-	if (v->prev)
-		v->prev->next = v->next;
-	else
-		e->visits = v->next;
-	if (v->next)
-		v->next->prev = v->prev;
-	e->active--;
+	list_remove(&v->link);
+	v->expose->active--;
 	free(v);
 }
 
@@ -97,10 +91,7 @@ static void on_incoming(void *user, godwit_stream *stream)
 	v->handler.on_event = on_stream;
 	v->expose = e;
 	v->stream = stream;
-	v->next = e->visits;
-	if (v->next)
-		v->next->prev = v;
-	e->visits = v;
+	list_append(&e->visits, &v->link);
 	e->active++;
 	e->reaching++;
 	godwit_stream_set_user(stream, &v->handler);
@@ -115,6 +106,7 @@ int expose_start(struct hub *h, const char *name, const struct target *t, struct
 		return GODWIT_E_NOMEM;
 	e->hub = h;
 	e->target = *t;
+	list_init(&e->visits);
 	rv = hub_offer(h, name, on_incoming, e);
 	if (rv < 0) {
 		free(e);
@@ -136,8 +128,8 @@ void expose_drain(struct expose *e)
 void expose_stop(struct expose *e)
 {
 	expose_drain(e);
-	while (e->visits) {
-		struct visit *v = e->visits;
+	list_each(&e->visits, i, next) {
+		struct visit *v = container_of(i, struct visit, link);
 
 		if (v->pump) {
 			pump_stop(v->pump);

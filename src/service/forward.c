@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/list.h"
 #include "service/service.h"
 
 enum { BACKLOG = 512, ACCEPT_BURST = 64 };
@@ -20,7 +21,7 @@ enum { BACKLOG = 512, ACCEPT_BURST = 64 };
 
 /* One local connection. */
 struct call {
-	struct call *prev, *next;
+	struct list_item link;
 	struct forward *forward;
 	struct pump *pump;
 };
@@ -37,7 +38,7 @@ struct forward {
 	struct loop_timer *pause;
 	dev_t dev; /* of the Unix socket, to remove no other's */
 	ino_t ino;
-	struct call *calls;
+	struct list calls;
 	size_t active;
 };
 
@@ -45,15 +46,8 @@ struct forward {
 
 static void forget(struct call *c)
 {
-	struct forward *f = c->forward;
-
-	if (c->prev)
-		c->prev->next = c->next;
-	else
-		f->calls = c->next;
-	if (c->next)
-		c->next->prev = c->prev;
-	f->active--;
+	list_remove(&c->link);
+	c->forward->active--;
 	free(c);
 }
 
@@ -102,10 +96,7 @@ static void serve(struct forward *f, int fd)
 		return;
 	}
 	c->forward = f;
-	c->next = f->calls;
-	if (c->next)
-		c->next->prev = c;
-	f->calls = c;
+	list_append(&f->calls, &c->link);
 	f->active++;
 	if (pump_start(f->hub, stream, fd, fd, on_pump_done, c, &c->pump) < 0)
 		forget(c);
@@ -170,7 +161,7 @@ static int listen_tcp(struct forward *f)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 				  .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE };
-	struct sockaddr_storage bound;
+	struct sockaddr_storage bound = { 0 };
 	socklen_t len = sizeof(bound);
 	struct addrinfo *found;
 	char port[8];
@@ -255,6 +246,7 @@ int forward_start(struct hub *h, const struct target *listen, const godwit_ticke
 	if (!f)
 		return GODWIT_E_NOMEM;
 	f->hub = h;
+	list_init(&f->calls);
 	f->listen = *listen;
 	f->to = *to;
 	f->report = report;
@@ -294,8 +286,8 @@ void forward_stop(struct forward *f)
 {
 	forward_drain(f);
 	loop_timer_free(f->pause);
-	while (f->calls) {
-		struct call *c = f->calls;
+	list_each(&f->calls, i, next) {
+		struct call *c = container_of(i, struct call, link);
 
 		pump_stop(c->pump);
 		forget(c);

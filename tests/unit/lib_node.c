@@ -300,6 +300,40 @@ static void stranger_is_denied(void **state)
 	assert_int_equal(a.peer_error, GODWIT_E_DENIED);
 }
 
+/* Private addresses are reused: another node may live at one of the peer's endpoints. */
+static void another_node_at_an_endpoint_is_not_the_last_word(void **state)
+{
+	char endpoint[GODWIT_ENDPOINT_SIZE];
+	struct side other;
+	godwit_stats stats;
+	uint64_t id = 0;
+
+	(void)state;
+	start(&other, "127.0.0.1:0");
+	godwit_node_endpoints(other.node, &endpoint, 1);
+	assert_int_equal(godwit_add_endpoint(a.node, b.key, endpoint), 0);
+	assert_int_equal(godwit_ping(a.node, b.key, &id), 0);
+	do { /* the peer itself is slow */
+		struct pollfd p[2] = {
+			{ .fd = godwit_node_fd(a.node), .events = POLLIN },
+			{ .fd = godwit_node_fd(other.node), .events = POLLIN },
+		};
+
+		drain(&a);
+		drain(&other);
+		assert_true(poll(p, 2, PATIENCE_MS) >= 0);
+		godwit_node_process(other.node);
+		drain(&other);
+		godwit_node_process(a.node);
+		drain(&a);
+		godwit_node_stats(a.node, &stats);
+	} while (stats.datagrams_in < 3);
+	assert_int_equal(a.failed_peers, 0);
+	RUN_UNTIL(a.pong_id == id);
+	assert_int_equal(a.failed_peers, 0);
+	godwit_node_free(other.node);
+}
+
 static void ping_tells_where_the_peer_is(void **state)
 {
 	godwit_peer_info peer;
@@ -513,6 +547,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(stream_survives_another_port, setup, teardown),
 		cmocka_unit_test_setup_teardown(refusals_have_their_reasons, setup, teardown),
 		cmocka_unit_test_setup_teardown(stranger_is_denied, setup, teardown),
+		cmocka_unit_test_setup_teardown(another_node_at_an_endpoint_is_not_the_last_word,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(ping_tells_where_the_peer_is, setup, teardown),
 		cmocka_unit_test_setup_teardown(idle_node_sleeps, setup, teardown),
 		cmocka_unit_test_setup_teardown(ticket_leads_here, setup, teardown),

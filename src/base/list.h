@@ -1,7 +1,7 @@
-/* core/list.h - an intrusive doubly linked list. */
+/* base/list.h - an intrusive doubly linked list. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef GODWIT_CORE_LIST_H
-#define GODWIT_CORE_LIST_H
+#ifndef GODWIT_BASE_LIST_H
+#define GODWIT_BASE_LIST_H
 
 #include <stdbool.h>
 #include <stddef.h>
