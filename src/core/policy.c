@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/policy.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ void policy_clear(struct policy *p)
 
 struct service *policy_find(const struct policy *p, const char *name)
 {
+	assert(p->services);
 	if (!name)
 		return &p->services[0];
 	for (size_t i = 1; i < p->count; i++)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/addr.h"
 #include "base/list.h"
 #include "service/service.h"
 
@@ -161,8 +161,9 @@ static int listen_tcp(struct forward *f)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 				  .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE };
-	struct sockaddr_storage bound = { 0 };
-	socklen_t len = sizeof(bound);
+	struct sockaddr_storage store;
+	socklen_t len = sizeof(store);
+	struct addr bound = { 0 };
 	struct addrinfo *found;
 	char port[8];
 	int one = 1, rv;
@@ -180,11 +181,10 @@ static int listen_tcp(struct forward *f)
 	}
 	freeaddrinfo(found);
 	if (rv < 0 || listen(f->fd, BACKLOG) < 0 ||
-	    getsockname(f->fd, (struct sockaddr *)&bound, &len) < 0)
+	    getsockname(f->fd, (struct sockaddr *)&store, &len) < 0)
 		return code_of(errno);
-	f->listen.port =
-		ntohs(bound.ss_family == AF_INET ? ((struct sockaddr_in *)&bound)->sin_port
-						 : ((struct sockaddr_in6 *)&bound)->sin6_port);
+	addr_from_sockaddr(&bound, (struct sockaddr *)&store, len);
+	f->listen.port = bound.port;
 	return 0;
 }
 
