@@ -55,6 +55,8 @@ struct node *node_new(const struct node_config *config, gw_time now)
 	list_init(&n->dirty);
 	list_init(&n->stream_events);
 	list_init(&n->peer_events);
+	slab_init(&n->peer_slab, sizeof(struct peer));
+	slab_init(&n->stream_slab, sizeof(struct stream));
 	map_init(&n->by_cid, rng_u64(n->rng));
 	map_init(&n->by_token, rng_u64(n->rng));
 	map_init(&n->by_key, rng_u64(n->rng));
@@ -80,6 +82,8 @@ void node_free(struct node *n)
 	heap_clear(&n->conn_timers);
 	heap_clear(&n->peer_timers);
 	chain_pool_clear(&n->pool);
+	slab_clear(&n->peer_slab);
+	slab_clear(&n->stream_slab);
 	policy_clear(&n->policy);
 	tls_clear(n);
 	identity_wipe(&n->identity);
@@ -608,6 +612,11 @@ void node_stats_get(const struct node *n, struct node_stats *out)
 			out->memory += s->tx.memory + s->rx.memory;
 		}
 	}
+}
+
+size_t node_connections(const struct node *n)
+{
+	return n->n_connections;
 }
 
 uint64_t node_incarnation(const struct node *n)

@@ -225,6 +225,7 @@ struct node_stats {
 };
 
 void node_stats_get(const struct node *n, struct node_stats *out);
+size_t node_connections(const struct node *n);
 uint64_t node_incarnation(const struct node *n);
 /* Is every internal invariant true?  Aborts with a message when not.  Tests call it. */
 void node_check(const struct node *n);

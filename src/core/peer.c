@@ -46,13 +46,13 @@ struct peer *peer_find(const struct node *n, const uint8_t key[KEY_SIZE])
 static struct peer *peer_new(struct node *n, const uint8_t key[KEY_SIZE], bool transient,
 			     gw_time now)
 {
-	struct peer *p = n->n_peers < PEERS_MAX ? calloc(1, sizeof(*p)) : NULL;
+	struct peer *p = n->n_peers < PEERS_MAX ? slab_alloc(&n->peer_slab) : NULL;
 
 	if (!p)
 		return NULL;
 	p->same_hash = map_get(&n->by_key, key_hash(key));
 	if (map_put(&n->by_key, key_hash(key), p) < 0) {
-		free(p);
+		slab_free(&n->peer_slab, p);
 		return NULL;
 	}
 	p->node = n;
@@ -119,7 +119,7 @@ void peer_free(struct peer *p)
 	list_remove(&p->all_link);
 	list_remove(&p->event_link);
 	p->node->n_peers--;
-	free(p);
+	slab_free(&p->node->peer_slab, p);
 }
 
 bool peer_disposable(const struct peer *p)

@@ -29,10 +29,13 @@ static void recount(struct stream *s)
 struct stream *stream_new(struct peer *p, uint64_t id, const char *service, bool incoming,
 			  gw_time now)
 {
-	struct stream *s = calloc(1, sizeof(*s));
+	struct slab *slab = &p->node->stream_slab;
+	struct stream *s = slab_alloc(slab);
 
-	if (!s || map_put(&p->by_id, id, s) < 0) {
-		free(s);
+	if (!s)
+		return NULL;
+	if (map_put(&p->by_id, id, s) < 0) {
+		slab_free(slab, s);
 		return NULL;
 	}
 	s->node = p->node;
@@ -72,7 +75,7 @@ void stream_bury(struct stream *s)
 	chain_clear(&s->rx);
 	recount(s);
 	free(s->segment_header);
-	free(s);
+	slab_free(&s->node->stream_slab, s);
 }
 
 void stream_raise(struct stream *s, unsigned events)

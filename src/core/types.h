@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/heap.h"
 #include "base/map.h"
+#include "base/slab.h"
 #include "base/list.h"
 #include "core/node.h"
 #include "core/seen.h"
@@ -285,6 +286,7 @@ struct node {
 	struct map by_token; /* probe token -> connection */
 	struct map by_key;   /* hash of key -> first of a chain of peers */
 	struct list connections, peers, dirty;
+	struct slab peer_slab, stream_slab;
 	size_t n_connections, n_half_open, n_peers, n_streams;
 	struct heap conn_timers, peer_timers;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/drive.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <time.h>
 
@@ -11,6 +12,7 @@ enum {
 	RECEIVES_PER_ROUND = 2, /* system calls, each up to 512 KiB */
 	BATCHES_MAX = 64,       /* sent in one drive_transmit(), each up to 64 KiB */
 	GOODBYE_BATCHES = 4096,
+	TRIM_FROM = 16,        /* connections */
 	GOODBYE_WAIT_MS = 100, /* for a full socket */
 };
 
@@ -59,6 +61,19 @@ static void rearm(godwit_node *node)
 		at = time_max(at, loop_clock() + GW_MSEC);
 	node->due = at;
 	loop_timer_set(node->timer, at);
+}
+
+/* A connection costs some 100 KB; when most are gone, the allocator gives their pages back. */
+static void give_memory_back(godwit_node *node)
+{
+	size_t count = node_connections(node->core);
+
+	if (count > node->most_connections) {
+		node->most_connections = count;
+	} else if (node->most_connections >= TRIM_FROM && count <= node->most_connections / 4) {
+		malloc_trim(0);
+		node->most_connections = count;
+	}
 }
 
 static void expire_if_due(godwit_node *node)
@@ -123,6 +138,7 @@ void drive_transmit(godwit_node *node)
 {
 	transmit(node);
 	rearm(node);
+	give_memory_back(node);
 }
 
 void drive_say_goodbye(godwit_node *node)

@@ -32,6 +32,8 @@ struct godwit_node {
 	gw_time due;       /* when the timer was to run */
 	gw_time suspended; /* total, as of the last look: CLOCK_BOOTTIME - CLOCK_MONOTONIC */
 
+	size_t most_connections; /* since memory was last given back */
+
 	size_t n_locals;
 	struct local_addr locals[NETMON_ADDRS_MAX];
 

@@ -135,7 +135,6 @@ int main(int argc, char **argv)
 	    above(heap_bytes(), heap), above(rss_bytes(), rss));
 	godwit_debug(server, "break");
 	drain(server);
-	malloc_trim(0);
 	row("parked peer", count_peers(server, GODWIT_PEER_PARKED), above(heap_bytes(), heap),
 	    above(rss_bytes(), rss));
 	godwit_node_free(server);
