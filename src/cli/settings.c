@@ -237,6 +237,8 @@ static int read_file(struct settings *s, const struct options *o, struct failure
 	if (!given && access(s->config, F_OK) != 0)
 		return 0;
 	s->file = json_load_file(s->config, JSON_REJECT_DUPLICATES, &error);
+	if (!s->file && error.line < 0)
+		return fail_usage(f, "--config FILE", "%.300s", error.text);
 	if (!s->file)
 		return fail_usage(f, "a JSON object, as {\"listen\": \"0.0.0.0:41641\"}",
 				  "%.200s, line %d: %s", s->config, error.line, error.text);

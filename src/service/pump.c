@@ -16,8 +16,9 @@ enum {
 	PIPE_SAFE = 4096,       /* what a writable pipe takes without blocking (pipe(7)) */
 };
 
-/* How long a failed stream's last bytes may wait for a slow local reader, and how often to look. */
-#define FLUSH_PATIENCE (2 * GW_SEC)
+/* How long a failed stream's last bytes wait for a local program that reads none of them, and how
+ * often to look whether the kernel has passed them on. */
+#define FLUSH_PATIENCE (5 * GW_SEC)
 #define FLUSH_POLL (10 * GW_MSEC)
 
 /* How a descriptor is kept from blocking the loop. */
@@ -44,6 +45,7 @@ struct pump {
 	int error;                   /* of the stream, while its last bytes are passed on */
 	struct loop_timer *flushing; /* waits for the kernel to pass them on */
 	gw_time flush_until;
+	uint64_t passed; /* bytes, to the local side */
 	pump_done_fn *done;
 	void *user;
 };
@@ -205,6 +207,7 @@ static int stream_to_local(struct pump *p, bool *watch)
 		if (n < 0)
 			return try_again(errno) ? 0 : errno;
 		godwit_stream_consume(p->stream, (size_t)n);
+		p->passed += (uint64_t)n;
 		total += (size_t)n;
 	}
 	*watch = false;
@@ -238,42 +241,34 @@ static bool kernel_holds_bytes(const struct pump *p)
 	return p->one_socket && p->in.fd >= 0 && ioctl(p->in.fd, SIOCOUTQ, &held) == 0 && held > 0;
 }
 
+/* The stream has failed; what it had received before is still passed on. */
+static void flush(struct pump *p)
+{
+	gw_time now = loop_now(hub_loop(p->hub));
+	uint64_t before = p->passed;
+	bool out;
+
+	if (!p->flushing || stream_to_local(p, &out) != 0) {
+		finish(p, p->error, 0);
+		return;
+	}
+	if (p->passed != before)
+		p->flush_until = now + FLUSH_PATIENCE;
+	if (now >= p->flush_until || (!out && !kernel_holds_bytes(p))) {
+		finish(p, p->error, 0);
+		return;
+	}
+	set_watch(p, false, out);
+	loop_timer_set(p->flushing, out ? p->flush_until : now + FLUSH_POLL);
+}
+
 static void on_flushing(void *user)
 {
 	struct pump *p = user;
 	struct hub *h = p->hub;
-	gw_time now = loop_now(hub_loop(h));
 
-	if (kernel_holds_bytes(p) && now < p->flush_until)
-		loop_timer_set(p->flushing, now + FLUSH_POLL);
-	else
-		finish(p, p->error, 0);
+	flush(p);
 	hub_wake(h);
-}
-
-/* The stream has failed; what it had received before is still passed on. */
-static void run_failed(struct pump *p)
-{
-	struct loop *loop = hub_loop(p->hub);
-	bool out;
-
-	if (stream_to_local(p, &out) != 0) {
-		finish(p, p->error, 0);
-		return;
-	}
-	if (!p->flushing)
-		p->flush_until = loop_now(loop) + FLUSH_PATIENCE;
-	if (out) {
-		set_watch(p, false, true);
-		return;
-	}
-	if (!p->flushing)
-		p->flushing = loop_timer_new(loop, on_flushing, p);
-	set_watch(p, false, false);
-	if (p->flushing)
-		on_flushing(p);
-	else
-		finish(p, p->error, 0);
 }
 
 /* True: go on. */
@@ -282,10 +277,15 @@ static bool run(struct pump *p)
 	bool in = false, out = false;
 	int sys;
 
-	if (!p->error)
+	if (!p->error && godwit_stream_error(p->stream) != 0) {
+		struct loop *loop = hub_loop(p->hub);
+
 		p->error = godwit_stream_error(p->stream);
+		p->flushing = loop_timer_new(loop, on_flushing, p);
+		p->flush_until = loop_now(loop) + FLUSH_PATIENCE;
+	}
 	if (p->error) {
-		run_failed(p);
+		flush(p);
 		return false;
 	}
 	sys = stream_to_local(p, &out);
