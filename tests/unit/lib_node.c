@@ -44,6 +44,18 @@ int sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
 	return is_full() ? -1 : (int)syscall(SYS_sendmmsg, fd, msgs, count, flags);
 }
 
+/* The machine was asleep for so long: CLOCK_BOOTTIME counts that, CLOCK_MONOTONIC does not. */
+static time_t slept;
+
+int clock_gettime(clockid_t clock, struct timespec *ts)
+{
+	int rv = (int)syscall(SYS_clock_gettime, clock, ts);
+
+	if (rv == 0 && clock == CLOCK_BOOTTIME)
+		ts->tv_sec += slept;
+	return rv;
+}
+
 struct side {
 	godwit_node *node;
 	uint8_t key[GODWIT_KEY_SIZE];
@@ -271,6 +283,34 @@ static void stream_survives_another_port(void **state)
 	check_fault("rebind");
 	assert_int_not_equal(godwit_node_port(a.node), port);
 	assert_int_equal(godwit_debug(a.node, "nonsense"), GODWIT_E_INVALID);
+}
+
+/* Whatever was connected before may be gone: the node dials at once, not after a silence. */
+static void sleep_of_the_machine_is_noticed(void **state)
+{
+	godwit_stats before, after;
+
+	(void)state;
+	open_stream("sink");
+	send_until(&a, 1000);
+	RUN_UNTIL(b.received == 1000);
+	do { /* until nothing is under way that would tell of life */
+		godwit_node_stats(a.node, &before);
+		turn();
+		godwit_node_stats(a.node, &after);
+	} while (after.datagrams_in > before.datagrams_in);
+	before = after;
+	slept = 3600;
+	send_until(&a, 2000);
+	for (int i = 0; i < 3; i++) { /* the peer says nothing meanwhile */
+		godwit_node_process(a.node);
+		drain(&a);
+	}
+	godwit_node_stats(a.node, &after);
+	assert_true(after.dials > before.dials);
+	RUN_UNTIL(b.received == 2000);
+	assert_int_equal(godwit_stream_error(a.stream), 0);
+	slept = 0;
 }
 
 static void refusals_have_their_reasons(void **state)
@@ -545,6 +585,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(full_socket_only_delays, setup, teardown),
 		cmocka_unit_test_setup_teardown(stream_survives_a_move, setup, teardown),
 		cmocka_unit_test_setup_teardown(stream_survives_another_port, setup, teardown),
+		cmocka_unit_test_setup_teardown(sleep_of_the_machine_is_noticed, setup, teardown),
 		cmocka_unit_test_setup_teardown(refusals_have_their_reasons, setup, teardown),
 		cmocka_unit_test_setup_teardown(stranger_is_denied, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_node_at_an_endpoint_is_not_the_last_word,
