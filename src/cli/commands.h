@@ -3,7 +3,7 @@
 #ifndef GODWIT_CLI_COMMANDS_H
 #define GODWIT_CLI_COMMANDS_H
 
-#include "cli/settings.h"
+#include "cli/session.h"
 
 struct command;
 
@@ -28,5 +28,28 @@ struct command {
 };
 
 extern const struct command COMMANDS[]; /* ends with a NULL name */
+
+int run_id(struct cli *c);
+int run_up(struct cli *c);
+int run_expose(struct cli *c);
+int run_connect(struct cli *c);
+int run_forward(struct cli *c);
+int run_ping(struct cli *c);
+int run_bench(struct cli *c);
+int run_debug(struct cli *c);
+int run_status(struct cli *c);
+int run_ticket(struct cli *c);
+int run_config(struct cli *c);
+int run_version(struct cli *c);
+
+/* --- what they share --- */
+
+/* Carry it out; takes the request over.  Events go to `event` with the struct cli. */
+int cli_request(struct cli *c, json_t *request, enum session_kind kind, op_event_fn *event);
+op_event_fn cli_no_event;
+json_t *cli_list(const struct settings *s, enum setting which);
+/* Look at DEST before any node is started; the node does it again, with its own names. */
+int cli_check_destination(struct cli *c, const char *text, const char *service);
+int cli_timeout_ms(struct cli *c, json_int_t *out); /* --timeout; 0: none */
 
 #endif

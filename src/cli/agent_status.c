@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `status` tells, all of it from authenticated evidence. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli/agent_internal.h"
+
+json_t *endpoint_path(const char *endpoint)
+{
+	return json_pack("{s:s,s:s,s:n,s:s}", "kind", "direct", "endpoint", endpoint, "via",
+			 "transport", "udp");
+}
+
+static const char *peer_state_name(godwit_peer_state state)
+{
+	switch (state) {
+	case GODWIT_PEER_PARKED:
+		return "parked";
+	case GODWIT_PEER_DIALING:
+		return "dialing";
+	case GODWIT_PEER_CONNECTED:
+		return "connected";
+	case GODWIT_PEER_FAILED:
+		return "failed";
+	}
+	return "?";
+}
+
+static json_t *describe_peer(const godwit_peer_info *p)
+{
+	char address[GODWIT_ADDRESS_SIZE];
+	json_t *path = json_null(), *j;
+
+	if (p->state == GODWIT_PEER_CONNECTED) {
+		path = endpoint_path(p->endpoint);
+		json_object_set_new(path, "rtt_ms", json_real((double)p->rtt_us / 1e3));
+		json_object_set_new(path, "since_s", json_real((double)p->since_ms / 1e3));
+		json_object_set_new(path, "payload", json_integer((json_int_t)p->payload));
+	}
+	godwit_address_format(p->key, address);
+	j = json_pack("{s:s,s:s,s:o,s:I,s:I,s:I,s:I,s:f}", "address", address, "state",
+		      peer_state_name(p->state), "path", path, "streams", (json_int_t)p->streams,
+		      "moves", (json_int_t)p->moves, "tx_bytes", (json_int_t)p->tx_bytes,
+		      "rx_bytes", (json_int_t)p->rx_bytes, "heard_s", (double)p->heard_ms / 1e3);
+	if (p->error)
+		json_object_set_new(j, "error", json_string(godwit_error_name(p->error)));
+	if (p->state != GODWIT_PEER_CONNECTED && p->streams > 0)
+		json_object_set_new(j, "retry_s", json_real((double)p->retry_ms / 1e3));
+	return j;
+}
+
+static json_t *list_peers(const struct agent *a)
+{
+	size_t count = godwit_node_peers(a->node, NULL, 0);
+	godwit_peer_info *peers = calloc(count + 1, sizeof(*peers));
+	json_t *out = json_array();
+
+	if (peers)
+		godwit_node_peers(a->node, peers, count);
+	for (size_t i = 0; peers && i < count; i++)
+		json_array_append_new(out, describe_peer(&peers[i]));
+	free(peers);
+	return out;
+}
+
+static json_t *describe_stream(const godwit_stream_info *s)
+{
+	char address[GODWIT_ADDRESS_SIZE], id[24];
+
+	godwit_address_format(s->peer, address);
+	snprintf(id, sizeof(id), "%llu", (unsigned long long)s->id);
+	return json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:f,s:s}", "id", id, "peer", address, "service",
+			 s->service, "incoming", s->incoming, "tx_bytes", (json_int_t)s->tx_bytes,
+			 "rx_bytes", (json_int_t)s->rx_bytes, "age_s", (double)s->age_ms / 1e3,
+			 "state", s->state);
+}
+
+static json_t *list_streams(const struct agent *a)
+{
+	size_t count = godwit_node_streams(a->node, NULL, 0);
+	godwit_stream_info *streams = calloc(count + 1, sizeof(*streams));
+	json_t *out = json_array();
+
+	if (streams)
+		godwit_node_streams(a->node, streams, count);
+	for (size_t i = 0; streams && i < count; i++)
+		json_array_append_new(out, describe_stream(&streams[i]));
+	free(streams);
+	return out;
+}
+
+static json_t *list_services(const struct agent *a)
+{
+	json_t *out = json_array();
+
+	for (const struct offer *o = a->offers; o; o = o->next) {
+		char target[TARGET_TEXT_MAX];
+
+		target_format(&o->target, target);
+		json_array_append_new(out, json_pack("{s:s,s:s,s:O}", "name", o->name, "target",
+						     target, "allow", o->allow));
+	}
+	return out;
+}
+
+static json_t *list_endpoints(const struct agent *a)
+{
+	char endpoints[16][GODWIT_ENDPOINT_SIZE];
+	size_t count = godwit_node_endpoints(a->node, endpoints, 16);
+	json_t *out = json_array();
+
+	for (size_t i = 0; i < count && i < 16; i++)
+		json_array_append_new(out, json_string(endpoints[i]));
+	return out;
+}
+
+static json_t *describe_datagrams(const struct agent *a)
+{
+	godwit_stats s;
+
+	godwit_node_stats(a->node, &s);
+	return json_pack("{s:I,s:I,s:I,s:b,s:b}", "received", (json_int_t)s.datagrams_in, "sent",
+			 (json_int_t)s.datagrams_out, "dropped", (json_int_t)s.dropped, "gso",
+			 s.gso, "gro", s.gro);
+}
+
+json_t *agent_status(const struct agent *a)
+{
+	char address[GODWIT_ADDRESS_SIZE], incarnation[24];
+
+	godwit_node_address(a->node, address);
+	snprintf(incarnation, sizeof(incarnation), "%llu",
+		 (unsigned long long)godwit_node_incarnation(a->node));
+	return json_pack("{s:s,s:s,s:f,s:I,s:o,s:o,s:[],s:o,s:o,s:o}", "address", address,
+			 "incarnation", incarnation, "uptime_s",
+			 (double)(loop_clock() - a->started) / (double)GW_SEC, "pid",
+			 (json_int_t)getpid(), "endpoints", list_endpoints(a), "datagrams",
+			 describe_datagrams(a), "beacons", "peers", list_peers(a), "services",
+			 list_services(a), "streams", list_streams(a));
+}

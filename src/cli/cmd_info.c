@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* id, status, ticket, config, version: questions. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/text.h"
+#include "crypto/address.h"
+
+/* --- id --- */
+
+int run_id(struct cli *c)
+{
+	char address[GODWIT_ADDRESS_SIZE];
+	struct identity id;
+	struct home home;
+	json_t *j;
+	int rv;
+
+	if (home_open(&home, setting_get(&c->settings, SETTING_HOME), &c->failure) < 0)
+		return -1;
+	rv = home_identity(&home, &c->settings, &id, &c->failure);
+	home_close(&home);
+	if (rv < 0)
+		return -1;
+	address_format(id.key, address);
+	identity_wipe(&id);
+	if (!c->json) {
+		printf("%s\n", address);
+		return EXIT_OK;
+	}
+	j = json_pack("{s:s}", "address", address);
+	print_json(j);
+	json_decref(j);
+	return EXIT_OK;
+}
+
+/* --- status --- */
+
+static void print_peer(const json_t *peer)
+{
+	const json_t *path = json_object_get(peer, "path");
+	char brief[SHORT_SIZE], where[96], rtt[DURATION_SIZE] = "-", heard[DURATION_SIZE];
+	char sent[BYTES_SIZE], received[BYTES_SIZE];
+
+	if (json_is_object(path)) {
+		snprintf(where, sizeof(where), "%s %s", get_text(path, "kind"),
+			 get_text(path, "endpoint"));
+		format_ms(get_number(path, "rtt_ms"), rtt);
+	} else {
+		snprintf(where, sizeof(where), "%s", get_text(peer, "state"));
+	}
+	/* The ellipsis is one column and three bytes. */
+	printf("%-13s  %-32s  %-8s  %-6s  %-7.0f  %-5.0f  %-8s  %s\n",
+	       short_address(get_text(peer, "address"), brief), where, rtt,
+	       format_duration(get_number(peer, "heard_s"), heard), get_number(peer, "streams"),
+	       get_number(peer, "moves"), format_bytes(get_number(peer, "tx_bytes"), sent),
+	       format_bytes(get_number(peer, "rx_bytes"), received));
+}
+
+static void print_service(const json_t *service)
+{
+	const json_t *allow = json_object_get(service, "allow"), *one;
+	char brief[SHORT_SIZE], target[TARGET_SIZE];
+	size_t i;
+
+	printf("%-11s  %-32s ", get_text(service, "name"),
+	       target_for_people(get_text(service, "target"), target));
+	json_array_foreach(allow, i, one)
+		printf(" %s", short_address(json_string_value(one), brief));
+	printf("%s\n", i == 0 ? " nobody" : "");
+}
+
+static void print_stream(const json_t *stream)
+{
+	char brief[SHORT_SIZE], sent[BYTES_SIZE], received[BYTES_SIZE], age[DURATION_SIZE];
+
+	printf("%-13s  %-16s  %-8s  %-8s  %-8s  %s\n",
+	       short_address(get_text(stream, "peer"), brief), get_text(stream, "service"),
+	       get_text(stream, "state"), format_duration(get_number(stream, "age_s"), age),
+	       format_bytes(get_number(stream, "tx_bytes"), sent),
+	       format_bytes(get_number(stream, "rx_bytes"), received));
+}
+
+static void print_list(const json_t *list, const char *title, void (*print)(const json_t *))
+{
+	const json_t *one;
+	size_t i;
+
+	if (json_array_size(list) == 0)
+		return;
+	printf("%s\n", title);
+	json_array_foreach(list, i, one)
+		print(one);
+}
+
+static void status_event(void *user, const json_t *event)
+{
+	const struct cli *c = user;
+	const json_t *endpoints = json_object_get(event, "endpoints"), *one;
+	char brief[SHORT_SIZE], up[DURATION_SIZE];
+	size_t i;
+
+	if (c->json) {
+		print_json(event);
+		return;
+	}
+	printf("%s  up %s ", short_address(get_text(event, "address"), brief),
+	       format_duration(get_number(event, "uptime_s"), up));
+	json_array_foreach(endpoints, i, one)
+		printf(" %s", json_string_value(one));
+	printf("\n");
+	print_list(json_object_get(event, "peers"),
+		   "PEER         PATH                              RTT       HEARD   STREAMS  "
+		   "MOVES  SENT      RECEIVED",
+		   print_peer);
+	print_list(json_object_get(event, "services"),
+		   "SERVICE      TARGET                            ALLOWED", print_service);
+	if (options_has(&c->options, "--streams"))
+		print_list(json_object_get(event, "streams"),
+			   "PEER         SERVICE           STATE     AGE       SENT      RECEIVED",
+			   print_stream);
+	fflush(stdout);
+}
+
+int run_status(struct cli *c)
+{
+	return cli_request(c, json_pack("{s:s}", "op", "status"), SESSION_RUNNING, status_event);
+}
+
+/* --- ticket --- */
+
+static void ticket_event(void *user, const json_t *event)
+{
+	const struct cli *c = user;
+
+	if (c->json)
+		print_json(event);
+	else
+		printf("%s\n", get_text(event, "ticket"));
+	fflush(stdout);
+}
+
+static int show_ticket(struct cli *c, const char *text)
+{
+	char address[GODWIT_ADDRESS_SIZE];
+	godwit_ticket t;
+	json_t *j, *endpoints = json_array();
+	int rv = godwit_ticket_parse(text, &t);
+
+	if (rv < 0) {
+		json_decref(endpoints);
+		fail_error(&c->failure, rv, "this is no ticket");
+		c->failure.exit = EXIT_USAGE;
+		fail_hint(&c->failure, "copy all of what `godwit ticket` printed");
+		return -1;
+	}
+	for (size_t i = 0; i < t.endpoint_count; i++)
+		json_array_append_new(endpoints, json_string(t.endpoints[i]));
+	godwit_address_format(t.key, address);
+	j = json_pack("{s:s,s:s,s:o,s:[]}", "address", address, "service", t.service, "endpoints",
+		      endpoints, "beacons");
+	if (c->json) {
+		print_json(j);
+	} else {
+		printf("address   %s\n", address);
+		if (*t.service)
+			printf("service   %s\n", t.service);
+		for (size_t i = 0; i < t.endpoint_count; i++)
+			printf("endpoint  %s\n", t.endpoints[i]);
+	}
+	json_decref(j);
+	return EXIT_OK;
+}
+
+int run_ticket(struct cli *c)
+{
+	const char *service = options_get(&c->options, "--service");
+
+	if (c->options.n_words == 0)
+		return cli_request(
+			c,
+			json_pack("{s:s,s:s}", "op", "ticket", "service", service ? service : ""),
+			SESSION_RUNNING, ticket_event);
+	if (strcmp(c->options.words[0], "show") != 0 || c->options.n_words != 2)
+		return fail_usage(&c->failure, "godwit ticket show TICKET",
+				  "ticket takes nothing, or show and a ticket");
+	return show_ticket(c, c->options.words[1]);
+}
+
+/* --- config --- */
+
+int run_config(struct cli *c)
+{
+	json_t *settings = json_object(), *whole;
+
+	for (int i = 0; i < SETTINGS; i++) {
+		enum setting which = (enum setting)i;
+		const char *value = setting_get(&c->settings, which);
+		json_t *j = setting_is_list(which) ? cli_list(&c->settings, which)
+			    : value                ? json_string(value)
+						   : json_null();
+
+		if (!c->json) {
+			printf("%-10s  ", setting_name(which));
+			for (size_t n = 0; n < c->settings.at[which].count; n++)
+				printf("%s%s", n ? ", " : "", c->settings.at[which].values[n]);
+			printf("%s  (%s)\n", value ? "" : "-", c->settings.at[which].source);
+		}
+		json_object_set_new(
+			settings, setting_name(which),
+			json_pack("{s:o,s:s}", "value", j, "source", c->settings.at[which].source));
+	}
+	whole = json_pack("{s:o}", "settings", settings);
+	if (c->json)
+		print_json(whole);
+	json_decref(whole);
+	return EXIT_OK;
+}
+
+/* --- version, help --- */
+
+int run_version(struct cli *c)
+{
+	json_t *j = json_pack("{s:s}", "version", GODWIT_VERSION);
+
+	if (c->json)
+		print_json(j);
+	else
+		printf("godwit %s\n", GODWIT_VERSION);
+	json_decref(j);
+	return EXIT_OK;
+}
