@@ -283,6 +283,19 @@ struct offer *agent_find_offer(struct agent *a, const char *name)
 	return o;
 }
 
+void agent_forget(struct agent *a, const char *name)
+{
+	struct offer *o = agent_find_offer(a, name);
+
+	if (o && !o->owned)
+		agent_withdraw(a, o);
+}
+
+void offer_set_owned(struct offer *o, bool owned)
+{
+	o->owned = owned;
+}
+
 const struct target *offer_target(const struct offer *o)
 {
 	return &o->target;

@@ -40,6 +40,9 @@ int agent_offer(struct agent *a, const char *name, const char *target, const jso
 		struct offer **out, struct failure *f);
 void agent_withdraw(struct agent *a, struct offer *o);
 struct offer *agent_find_offer(struct agent *a, const char *name); /* NULL: none */
+/* Withdraw it unless a command owns it, then it ends with the command.  By default none does. */
+void agent_forget(struct agent *a, const char *name);
+void offer_set_owned(struct offer *o, bool owned);
 const struct target *offer_target(const struct offer *o);
 const json_t *offer_allow(const struct offer *o); /* full addresses, or "any" */
 

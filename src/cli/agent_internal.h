@@ -11,6 +11,7 @@ struct offer {
 	struct target target;
 	struct expose *expose;
 	json_t *allow;
+	bool owned; /* by the command that lives as long; else it stays */
 };
 
 struct forward_item {

@@ -328,6 +328,10 @@ static bool take_line(struct control_call *c, const json_t *j)
 	const json_t *error = json_object_get(j, "error");
 	struct failure f;
 
+	if (!json_is_object(j)) {
+		lose(c);
+		return false;
+	}
 	if (!json_is_true(json_object_get(j, "end"))) {
 		c->sink.event(c->sink.user, j);
 		return true;

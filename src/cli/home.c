@@ -16,7 +16,8 @@
 #include "base/error.h"
 #include "crypto/address.h"
 
-enum { CONTROL_BACKLOG = 64, KEY_TEXT_MAX = 16384 };
+/* What is longer than a name is an address or a ticket, mistyped perhaps. */
+enum { CONTROL_BACKLOG = 64, KEY_TEXT_MAX = 16384, NAME_SIZE = 40 };
 
 /* --- the directory --- */
 
@@ -289,23 +290,17 @@ static int explain_who(struct failure *f, int error, const char *who)
 	return -1;
 }
 
-/* Looks like a word of ours, mistyped perhaps; a name is shorter. */
-static bool is_long(const char *who, size_t len)
-{
-	(void)who;
-	return len >= 40;
-}
-
 int home_destination(const struct home *h, const char *text, const char *service,
 		     godwit_ticket *out, struct failure *f)
 {
 	char line[2048], whole[GODWIT_TICKET_SIZE + GODWIT_SERVICE_SIZE];
 	const char *slash = strchr(text, '/'), *who;
 	size_t len = slash ? (size_t)(slash - text) : strlen(text);
-	char name[64];
+	godwit_ticket parsed;
+	char name[NAME_SIZE];
 	int rv;
 
-	if (len < sizeof(name) && !is_long(text, len)) {
+	if (len < sizeof(name)) {
 		memcpy(name, text, len);
 		name[len] = '\0';
 		who = look_up(h, name, line, sizeof(line));
@@ -314,13 +309,14 @@ int home_destination(const struct home *h, const char *text, const char *service
 		snprintf(whole, sizeof(whole), "%s%s", who, slash ? slash : "");
 		text = whole;
 	}
-	rv = godwit_destination_parse(text, out);
+	rv = godwit_destination_parse(text, &parsed);
 	if (rv < 0)
 		return explain_who(f, rv, text);
-	if (service && !out->service[0])
-		snprintf(out->service, sizeof(out->service), "%s", service);
-	if (service && !out->service[0])
+	if (service && !parsed.service[0])
+		snprintf(parsed.service, sizeof(parsed.service), "%s", service);
+	if (service && !parsed.service[0])
 		return fail_usage(f, "DEST/SERVICE", "the destination names no service");
+	*out = parsed;
 	return 0;
 }
 
@@ -332,8 +328,12 @@ json_t *home_kept_load(const struct home *h, struct failure *f)
 	json_t *kept;
 	int fd = openat(h->fd, "kept.json", O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0)
+	if (fd < 0 && errno == ENOENT)
 		return json_array();
+	if (fd < 0) {
+		fail_errno(f, errno, "cannot read %.200s/kept.json", h->path);
+		return NULL;
+	}
 	kept = json_loadfd(fd, 0, &error);
 	close(fd);
 	if (json_is_array(kept))

@@ -7,6 +7,9 @@
 
 #include "cli/agent.h"
 
+/* Longer is for ever. */
+#define TIMEOUT_MAX_MS INT64_C(1000000000000)
+
 struct op;
 
 struct op_type {
@@ -116,7 +119,7 @@ static gw_time timeout_of(const struct op *op)
 {
 	json_int_t ms = number_of(op, "timeout_ms");
 
-	return ms > 0 ? (gw_time)ms * GW_MSEC : GW_NEVER;
+	return ms > 0 && ms <= TIMEOUT_MAX_MS ? (gw_time)ms * GW_MSEC : GW_NEVER;
 }
 
 /* False: the op has ended. */
@@ -280,6 +283,7 @@ static void expose_start_op(struct op *op)
 		end(op, &f);
 		return;
 	}
+	offer_set_owned(op->offer, true);
 	t = offer_target(op->offer);
 	target_format(t, target);
 	godwit_node_ticket(op->node, NULL, ticket);
@@ -287,7 +291,8 @@ static void expose_start_op(struct op *op)
 			   "allow", offer_allow(op->offer), "ticket", ticket, "port",
 			   t->kind == TARGET_TCP ? t->port : 0));
 	if (kept && json_is_true(json_object_get(op->request, "remote"))) {
-		op->offer = NULL; /* it stays with the node that runs on */
+		offer_set_owned(op->offer, false); /* it stays with the node that runs on */
+		op->offer = NULL;
 		end(op, NULL);
 	}
 }
@@ -299,13 +304,9 @@ static void expose_stop_op(struct op *op)
 	op->offer = NULL;
 }
 
-/* Undo --keep: here and in the file. */
 static void forget_start(struct op *op)
 {
-	struct offer *live = agent_find_offer(op->agent, text_of(op, "name"));
-
-	if (live)
-		agent_withdraw(op->agent, live);
+	agent_forget(op->agent, text_of(op, "name"));
 	end(op, NULL);
 }
 
@@ -497,7 +498,8 @@ static void bench_start_op(struct op *op)
 	};
 	int rv;
 
-	if (options.seconds <= 0 || options.streams < 1 || options.streams > BENCH_STREAMS_MAX) {
+	if (options.seconds <= 0 || options.seconds > 86400 || options.streams < 1 ||
+	    options.streams > BENCH_STREAMS_MAX) {
 		end_error(op, GODWIT_E_INVALID);
 		return;
 	}

@@ -22,7 +22,7 @@ const char *format_duration(double seconds, char out[DURATION_SIZE])
 {
 	unsigned long s = (unsigned long)seconds;
 
-	if (seconds < 10)
+	if (seconds < 9.95)
 		snprintf(out, DURATION_SIZE, "%.1fs", seconds);
 	else if (s < 60)
 		snprintf(out, DURATION_SIZE, "%lus", s);
@@ -40,11 +40,11 @@ const char *format_bytes(double bytes, char out[BYTES_SIZE])
 	static const char *const UNITS[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
 	size_t unit = 0;
 
-	while (bytes >= 1024 && unit + 1 < sizeof(UNITS) / sizeof(UNITS[0])) {
+	while (bytes >= 1023.5 && unit + 1 < sizeof(UNITS) / sizeof(UNITS[0])) {
 		bytes /= 1024;
 		unit++;
 	}
-	snprintf(out, BYTES_SIZE, unit > 0 && bytes < 10 ? "%.1f %s" : "%.0f %s", bytes,
+	snprintf(out, BYTES_SIZE, unit > 0 && bytes < 9.95 ? "%.1f %s" : "%.0f %s", bytes,
 		 UNITS[unit]);
 	return out;
 }

@@ -346,8 +346,10 @@ void node_clock_jumped(struct node *n, gw_time now)
 	list_each(&n->peers, i, tmp) {
 		struct peer *p = container_of(i, struct peer, all_link);
 
+		/* What is heard first may have waited in the socket: it does not clear the
+		 * suspicion, only a new connection does. */
 		if (p->used)
-			p->used->suspect = true;
+			p->used->suspect = p->must_move = true;
 		if (p->used || p->n_live > 0 || p->wanted)
 			dial_now(p, now);
 	}

@@ -533,6 +533,12 @@ def test_keep(w):
     server.process.stop()
     server.up()
     assert client.run("connect", server.ticket("echo"), data="kept").out == "kept"
+    server.ok("expose", "--forget", "echo")
+    assert server.status()["services"] == []
+    server.process.stop()
+    server.up()
+    assert server.status()["services"] == [], "a forgotten service came back"
+    two_lines(server.run("expose", "--forget", "echo"), 2)
 
 
 def test_expose_ends_with_the_command(w):

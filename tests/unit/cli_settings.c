@@ -337,14 +337,6 @@ static void values_out_of_bounds_name_their_source(void **state)
 	assert_refused("flag --congestion");
 }
 
-static void unknown_variables_are_no_matter(void **state)
-{
-	(void)state;
-	setenv("GODWIT_UNKNOWN", "x", 1);
-	assert_int_equal(load("--home", ".", NULL), 0);
-	unsetenv("GODWIT_UNKNOWN");
-}
-
 static int enter_directory(void **state)
 {
 	(void)state;
@@ -373,7 +365,6 @@ int main(void)
 		TEST(broken_files_are_explained),
 		TEST(missing_file_is_refused_when_asked_for),
 		TEST(values_out_of_bounds_name_their_source),
-		TEST(unknown_variables_are_no_matter),
 	};
 
 	return cmocka_run_group_tests(tests, enter_directory, leave_directory);

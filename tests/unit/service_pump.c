@@ -723,6 +723,10 @@ static void reset_waits_until_the_kernel_has_passed_the_bytes_on(void **state)
 {
 	(void)state;
 	stream_fails_behind_a_slow_program(12000);
+	for (int i = 0; i < 20; i++) {
+		assert_false(done);
+		turn();
+	}
 	down.stalled = false;
 	RUN_UNTIL(down.receive_error || down.ended);
 	assert_int_equal(down.receive_error, ECONNRESET);
