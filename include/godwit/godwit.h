@@ -159,10 +159,18 @@ void godwit_disallow(godwit_node *node, const char *service, const uint8_t *key)
 
 /* --- peers --- */
 
+/* A hint of where the peer may be ("198.51.100.2:41641"); up to 8 are kept, what was learned from
+ * the peer itself first.  GODWIT_E_FORMAT, _INVALID, _SELF, _KEY, _LIMIT. */
 int godwit_add_endpoint(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE],
 			const char *endpoint);
+/* Dial unless connected; a PEER event tells of each success, and of failures for as long as it is
+ * tried. */
 int godwit_dial(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE]);
+/* An authenticated round trip: a PONG event with `*id`.  Dials first when needed.
+ * GODWIT_E_LIMIT: 16 wait for an answer already. */
 int godwit_ping(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE], uint64_t *id);
+/* Stop to try: dials and pings of this peer are given up, its streams go on. */
+void godwit_undial(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE]);
 
 typedef enum godwit_peer_state {
 	GODWIT_PEER_PARKED,
@@ -177,7 +185,7 @@ typedef struct godwit_peer_info {
 	int error;                           /* of the last dial */
 	char endpoint[GODWIT_ENDPOINT_SIZE]; /* when connected, else "" */
 	uint64_t rtt_us;                     /* 0: unknown */
-	uint64_t heard_ms;                   /* since the last authenticated packet */
+	uint64_t heard_ms;                   /* since the last authenticated packet; GODWIT_NEVER */
 	uint64_t since_ms;                   /* the present connection is in use */
 	uint64_t retry_ms;                   /* parked with streams: next dial in */
 	size_t streams;

@@ -24,6 +24,18 @@ void dial_add_endpoint(struct peer *p, const struct addr *endpoint)
 	p->endpoints[0] = *endpoint;
 }
 
+void dial_add_hint(struct peer *p, const struct addr *endpoint)
+{
+	struct addr learned = p->endpoints[0];
+
+	for (size_t i = 0; i < p->n_endpoints; i++)
+		if (addr_equal(&p->endpoints[i], endpoint))
+			return;
+	dial_add_endpoint(p, endpoint);
+	if (p->met && p->n_endpoints > 1)
+		dial_add_endpoint(p, &learned);
+}
+
 bool dial_active(const struct peer *p)
 {
 	return p->dial_started != GW_NEVER;
@@ -77,6 +89,15 @@ void dial_start(struct peer *p, gw_time now)
 		p->dial_at = now;
 	}
 	dial_schedule(p, now);
+}
+
+void dial_asked(struct peer *p, gw_time now)
+{
+	p->asked_at = now;
+	if (p->n_endpoints == 0)
+		dial_now(p, now);
+	else
+		dial_start(p, now);
 }
 
 void dial_now(struct peer *p, gw_time now)
@@ -166,7 +187,7 @@ static void attempt(struct peer *p, gw_time now)
 	static const gw_time GAPS[] = { 200 * GW_MSEC, 300 * GW_MSEC, 500 * GW_MSEC };
 	gw_time gap = now - p->dial_started < REDIAL_FAST_FOR ? REDIAL_FAST : REDIAL_SLOW;
 
-	if (p->n_endpoints == 0 && p->attempts == 0)
+	if (p->n_endpoints == 0)
 		peer_raise(p, GW_E_UNREACHABLE);
 	for (size_t i = 0; i < p->n_endpoints; i++) {
 		struct path path = { .remote = p->endpoints[i] };

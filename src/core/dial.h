@@ -8,8 +8,12 @@
 
 /* Remember an endpoint, the latest first. */
 void dial_add_endpoint(struct peer *p, const struct addr *endpoint);
+/* Of unknown age (from a ticket): what was learned from the peer itself stays first. */
+void dial_add_hint(struct peer *p, const struct addr *endpoint);
 /* Begin to dial, or go on. */
 void dial_start(struct peer *p, gw_time now);
+/* The application wants the peer: it is told when attempts from now on fail. */
+void dial_asked(struct peer *p, gw_time now);
 /* Something changed: begin anew, at once. */
 void dial_now(struct peer *p, gw_time now);
 /* A connection is in use: no more attempts, and end those in progress. */

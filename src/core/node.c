@@ -411,7 +411,7 @@ int node_add_endpoint(struct node *n, const uint8_t key[KEY_SIZE], const struct 
 	if (rv < 0)
 		return rv;
 	p->pinned = true;
-	dial_add_endpoint(p, endpoint);
+	dial_add_hint(p, endpoint);
 	if (dial_active(p) && !p->used)
 		dial_now(p, now);
 	return 0;
@@ -429,8 +429,21 @@ int node_dial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now)
 		return 0;
 	}
 	p->wanted = true;
-	dial_start(p, now);
+	dial_asked(p, now);
 	return 0;
+}
+
+void node_undial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now)
+{
+	list_each(&n->peers, i, tmp) {
+		struct peer *p = container_of(i, struct peer, all_link);
+
+		if (memcmp(p->key, key, KEY_SIZE) != 0)
+			continue;
+		p->wanted = false;
+		p->n_pings = 0;
+		dial_schedule(p, now);
+	}
 }
 
 int node_ping(struct node *n, const uint8_t key[KEY_SIZE], uint64_t *id, gw_time now)
@@ -469,6 +482,7 @@ void peer_describe(const struct peer *p, struct peer_info *out)
 	out->moves = p->moves;
 	out->tx_bytes = p->tx_bytes;
 	out->rx_bytes = p->rx_bytes;
+	out->heard_at = p->heard_at;
 	if (out->state == PEER_CONNECTED) {
 		out->path = p->used->path;
 		out->rtt = connection_rtt(p->used);
@@ -517,7 +531,7 @@ int node_stream_open(struct node *n, const uint8_t key[KEY_SIZE], const char *se
 	p->next_id += 2;
 	segment_wake(s);
 	if (!p->used)
-		dial_start(p, now);
+		dial_asked(p, now);
 	*out = s;
 	return 0;
 }

@@ -106,7 +106,10 @@ int node_add_endpoint(struct node *n, const uint8_t key[KEY_SIZE], const struct 
 		      gw_time now);
 /* Dial unless connected.  EVENT_PEER reports the result. */
 int node_dial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now);
-/* An authenticated round trip; EVENT_PONG.  Dials first when needed.  `*id` is in the event. */
+/* Nobody waits for node_dial() and node_ping() of this peer any more.  Streams go on. */
+void node_undial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now);
+/* An authenticated round trip; EVENT_PONG.  Dials first when needed.  `*id` is in the event.
+ * GW_E_LIMIT: too many wait for an answer. */
 int node_ping(struct node *n, const uint8_t key[KEY_SIZE], uint64_t *id, gw_time now);
 
 enum peer_state { PEER_PARKED, PEER_DIALING, PEER_CONNECTED, PEER_FAILED };

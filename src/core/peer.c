@@ -540,8 +540,8 @@ int peer_ping(struct peer *p, uint64_t *id, gw_time now)
 	struct node *n = p->node;
 	struct ping *ping;
 
-	if (p->n_pings == PINGS_MAX) /* the oldest will not be answered any more */
-		memmove(&p->pings[0], &p->pings[1], --p->n_pings * sizeof(p->pings[0]));
+	if (p->n_pings == PINGS_MAX)
+		return GW_E_LIMIT;
 	ping = &p->pings[p->n_pings++];
 	*ping = (struct ping){ .id = ++n->next_ping, .nonce = rng_u64(n->rng) >> 2 };
 	*id = ping->id;
@@ -553,7 +553,7 @@ int peer_ping(struct peer *p, uint64_t *id, gw_time now)
 		ping->sent_at = now;
 		peer_send(p, &f);
 	} else {
-		dial_start(p, now);
+		dial_asked(p, now);
 	}
 	return 0;
 }
@@ -564,6 +564,7 @@ int peer_ping(struct peer *p, uint64_t *id, gw_time now)
 static void give_up(struct peer *p, int error)
 {
 	p->wanted = false;
+	p->n_pings = 0;
 	fail_streams(p, error, true);
 	peer_raise(p, error);
 }
@@ -611,7 +612,8 @@ static void judge(struct connection *c, gw_time now)
 			break;
 		/* fall through */
 	case GW_E_UNREACHABLE:
-		if (c->dialler && !c->hello_received && !in_use(p->used))
+		if (c->dialler && !c->hello_received && !in_use(p->used) &&
+		    c->created_at >= p->asked_at)
 			peer_raise(p, c->error);
 		break;
 	default:
@@ -626,6 +628,8 @@ void peer_connection_lost(struct connection *c, gw_time now)
 	if (!p)
 		return;
 	list_remove(&c->peer_link);
+	if (c->hello_received)
+		p->heard_at = time_max(p->heard_at, c->heard_at);
 	if (p->used == c) {
 		p->used = NULL;
 		detach_streams(p);

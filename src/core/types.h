@@ -229,6 +229,7 @@ struct peer {
 
 	gw_time dial_started; /* of the present effort; GW_NEVER: none */
 	gw_time dial_at;      /* next attempt; GW_NEVER */
+	gw_time asked_at;     /* the application last wanted it; older attempts are no verdict */
 	unsigned attempts;
 	gw_time parked_since; /* without a used connection; GW_NEVER */
 	gw_time pinned_at;    /* dial from each interface then; GW_NEVER */
@@ -246,6 +247,7 @@ struct peer {
 	struct ping pings[PINGS_MAX];
 	size_t n_pings;
 	uint64_t moves, tx_bytes, rx_bytes;
+	gw_time heard_at; /* on connections that are gone; 0: never */
 };
 
 /* --- node --- */

@@ -234,6 +234,11 @@ int godwit_dial(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE])
 	return node_dial(node->core, key, loop_clock());
 }
 
+void godwit_undial(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE])
+{
+	node_undial(node->core, key, loop_clock());
+}
+
 int godwit_ping(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE], uint64_t *id)
 {
 	return node_ping(node->core, key, id, loop_clock());

@@ -133,7 +133,7 @@ static void describe_peer(const struct peer *p, godwit_peer_info *out, gw_time n
 		out->since_ms = ms_since(info.used_since, now);
 	}
 	out->rtt_us = info.rtt / GW_USEC;
-	out->heard_ms = ms_since(info.heard_at, now);
+	out->heard_ms = info.heard_at ? ms_since(info.heard_at, now) : GODWIT_NEVER;
 	out->retry_ms = ms_until(info.retry_at, now);
 	out->streams = info.streams;
 	out->moves = info.moves;
