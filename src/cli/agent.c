@@ -19,8 +19,7 @@ static void on_event(void *user, const godwit_event *event)
 		return;
 	a->fatal = NULL;
 	fail_error(&f, GODWIT_E_IN_USE, "identity");
-	snprintf(f.message, sizeof(f.message),
-		 "identity in use elsewhere: a newer process has the same key");
+	fail_message(&f, "identity in use elsewhere: a newer process has the same key");
 	fatal(a->user, &f);
 }
 
@@ -65,7 +64,9 @@ static int make_node(struct agent *a, const struct settings *s, bool transient, 
 	godwit_options_init(&options);
 	parse_seconds(setting_get(s, SETTING_PARK), 0, 1e9, &park);
 	options.identity_pem = pem;
-	options.listen = setting_get(s, SETTING_LISTEN);
+	/* The port of the settings is for the node that stays; several one-shots may run. */
+	if (!transient || strncmp(s->at[SETTING_LISTEN].source, "flag", 4) == 0)
+		options.listen = setting_get(s, SETTING_LISTEN);
 	options.congestion = setting_get(s, SETTING_CONGESTION);
 	options.park_timeout_ms = (uint64_t)(park * 1000);
 	options.transient = transient;
@@ -82,8 +83,8 @@ int agent_new(struct agent **out, struct loop *loop, struct home *home, const st
 
 	if (!a)
 		return fail_error(f, GODWIT_E_NOMEM, "node");
-	a->loop = loop;
 	a->home = home;
+	list_init(&a->ops);
 	a->started = loop_clock();
 	if (make_node(a, s, transient, f) < 0) {
 		free(a);
@@ -137,7 +138,7 @@ size_t agent_active(const struct agent *a)
 		count += expose_active(o->expose);
 	for (const struct forward_item *i = a->forwards; i; i = i->next)
 		count += forward_active(i->forward);
-	return count;
+	return count + ops_streams(a);
 }
 
 struct hub *agent_hub(const struct agent *a)
@@ -163,10 +164,10 @@ static void each_key(const json_t *allow, void (*fn)(struct agent *, const char 
 		uint8_t key[GODWIT_KEY_SIZE];
 		const char *who = json_string_value(one);
 
-		fn(a, service,
-		   strcmp(who, "any") == 0               ? NULL
-		   : godwit_address_parse(who, key) == 0 ? key
-							 : NULL);
+		if (strcmp(who, "any") == 0)
+			fn(a, service, NULL);
+		else if (godwit_address_parse(who, key) == 0)
+			fn(a, service, key);
 	}
 }
 
@@ -214,12 +215,11 @@ static int explain_offer(struct failure *f, int error, const char *name)
 {
 	fail_error(f, error, "service \"%.63s\"", name);
 	if (error == GODWIT_E_INVALID) {
-		fail_usage(f, "--as NAME",
+		fail_usage(f, "another name: --as NAME, or --expose NAME=TARGET",
 			   "\"%.63s\" is no name for a service: 1 to 63 of a-z 0-9 . _ -", name);
 	} else if (error == GODWIT_E_EXISTS) {
-		snprintf(f->message, sizeof(f->message), "this node already offers \"%.63s\"",
-			 name);
-		fail_hint(f, "another name (--as NAME), or stop the other one");
+		fail_message(f, "this node already offers \"%.63s\"", name);
+		fail_hint(f, "another name, or stop the other one");
 	}
 	return -1;
 }
@@ -314,7 +314,9 @@ static int explain_listen(struct failure *f, int error, const char *listen)
 
 	fail_error(f, error, "cannot listen on %.120s", listen);
 	if (error == GODWIT_E_IN_USE)
-		fail_hint(f, "another port, or stop what uses it (ss -tlpn)");
+		fail_hint(f, strncmp(listen, "unix:", 5) == 0
+				     ? "another path, or remove what is there"
+				     : "another port, or stop what uses it (ss -tlpn)");
 	else if (error == GODWIT_E_PERMISSION)
 		fail_hint(f, "a port from 1024 up, or a path that you may write");
 	else if (error == GODWIT_E_INVALID)
@@ -406,7 +408,10 @@ static int serve_expose(struct agent *a, const char *text, const json_t *allow, 
 
 static void on_forward_report(void *user, int error)
 {
-	fprintf(stderr, "godwit: %s: %s\n", (const char *)user, godwit_strerror(error));
+	struct failure f;
+
+	fail_error(&f, error, "forward %.200s", (const char *)user);
+	fail_print(&f, false);
 }
 
 static int serve_forward(struct agent *a, const char *text, struct failure *f)

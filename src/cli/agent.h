@@ -61,6 +61,7 @@ json_t *endpoint_path(const char *endpoint); /* {"kind":"direct","endpoint":...}
 /* --- requests --- */
 
 struct op;
+size_t ops_streams(const struct agent *a); /* of live connects */
 typedef void op_event_fn(void *user, const json_t *event);
 /* `f` NULL: done.  The op is gone. */
 typedef void op_end_fn(void *user, const struct failure *f);

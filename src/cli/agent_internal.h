@@ -3,6 +3,7 @@
 #ifndef GODWIT_CLI_AGENT_INTERNAL_H
 #define GODWIT_CLI_AGENT_INTERNAL_H
 
+#include "base/list.h"
 #include "cli/agent.h"
 
 struct offer {
@@ -20,7 +21,6 @@ struct forward_item {
 };
 
 struct agent {
-	struct loop *loop;
 	struct home *home;
 	godwit_node *node;
 	struct hub *hub;
@@ -28,7 +28,8 @@ struct agent {
 	struct bench_server *bench;
 	struct offer *offers;
 	struct forward_item *forwards;
-	json_t *allow; /* of the settings: for the bench service and pings alone, too */
+	struct list ops; /* those that wait for a peer, and connects */
+	json_t *allow;   /* of the settings: for the bench service and pings alone, too */
 	gw_time started;
 	agent_fatal_fn *fatal;
 	void *user;

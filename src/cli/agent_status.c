@@ -39,10 +39,12 @@ static json_t *describe_peer(const godwit_peer_info *p)
 		json_object_set_new(path, "payload", json_integer((json_int_t)p->payload));
 	}
 	godwit_address_format(p->key, address);
-	j = json_pack("{s:s,s:s,s:o,s:I,s:I,s:I,s:I,s:f}", "address", address, "state",
+	j = json_pack("{s:s,s:s,s:o,s:I,s:I,s:I,s:I,s:o}", "address", address, "state",
 		      peer_state_name(p->state), "path", path, "streams", (json_int_t)p->streams,
 		      "moves", (json_int_t)p->moves, "tx_bytes", (json_int_t)p->tx_bytes,
-		      "rx_bytes", (json_int_t)p->rx_bytes, "heard_s", (double)p->heard_ms / 1e3);
+		      "rx_bytes", (json_int_t)p->rx_bytes, "heard_s",
+		      p->heard_ms == GODWIT_NEVER ? json_null()
+						  : json_real((double)p->heard_ms / 1e3));
 	if (p->error)
 		json_object_set_new(j, "error", json_string(godwit_error_name(p->error)));
 	if (p->state != GODWIT_PEER_CONNECTED && p->streams > 0)

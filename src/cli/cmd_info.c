@@ -17,7 +17,7 @@ int run_id(struct cli *c)
 	json_t *j;
 	int rv;
 
-	if (home_open(&home, setting_get(&c->settings, SETTING_HOME), &c->failure) < 0)
+	if (home_open(&home, setting_get(&c->settings, SETTING_HOME), true, &c->failure) < 0)
 		return -1;
 	rv = home_identity(&home, &c->settings, &id, &c->failure);
 	home_close(&home);
@@ -40,7 +40,7 @@ int run_id(struct cli *c)
 static void print_peer(const json_t *peer)
 {
 	const json_t *path = json_object_get(peer, "path");
-	char brief[SHORT_SIZE], where[96], rtt[DURATION_SIZE] = "-", heard[DURATION_SIZE];
+	char brief[SHORT_SIZE], where[96], rtt[DURATION_SIZE] = "-", heard[DURATION_SIZE] = "-";
 	char sent[BYTES_SIZE], received[BYTES_SIZE];
 
 	if (json_is_object(path)) {
@@ -50,11 +50,13 @@ static void print_peer(const json_t *peer)
 	} else {
 		snprintf(where, sizeof(where), "%s", get_text(peer, "state"));
 	}
+	if (json_is_number(json_object_get(peer, "heard_s")))
+		format_duration(get_number(peer, "heard_s"), heard);
 	/* The ellipsis is one column and three bytes. */
 	printf("%-13s  %-32s  %-8s  %-6s  %-7.0f  %-5.0f  %-8s  %s\n",
-	       short_address(get_text(peer, "address"), brief), where, rtt,
-	       format_duration(get_number(peer, "heard_s"), heard), get_number(peer, "streams"),
-	       get_number(peer, "moves"), format_bytes(get_number(peer, "tx_bytes"), sent),
+	       short_address(get_text(peer, "address"), brief), where, rtt, heard,
+	       get_number(peer, "streams"), get_number(peer, "moves"),
+	       format_bytes(get_number(peer, "tx_bytes"), sent),
 	       format_bytes(get_number(peer, "rx_bytes"), received));
 }
 
@@ -177,11 +179,13 @@ int run_ticket(struct cli *c)
 {
 	const char *service = options_get(&c->options, "--service");
 
+	/* Endpoints of a node that does not run, with a port that it may never have, help nobody. */
 	if (c->options.n_words == 0)
 		return cli_request(
 			c,
 			json_pack("{s:s,s:s}", "op", "ticket", "service", service ? service : ""),
-			SESSION_RUNNING, ticket_event);
+			options_has(&c->options, "--listen") ? SESSION_ONE_SHOT : SESSION_RUNNING,
+			ticket_event);
 	if (strcmp(c->options.words[0], "show") != 0 || c->options.n_words != 2)
 		return fail_usage(&c->failure, "godwit ticket show TICKET",
 				  "ticket takes nothing, or show and a ticket");

@@ -17,10 +17,9 @@ static void ping_event(void *user, const json_t *event)
 	char brief[SHORT_SIZE], ms[DURATION_SIZE];
 
 	if (*lost && !c->json) {
-		fprintf(stderr, "no answer: %s\n", lost);
+		fprintf(stderr, "no answer: %s\n", get_text(event, "message"));
 	} else if (c->json) {
-		if (!*lost)
-			print_json(event);
+		print_json(event);
 	} else {
 		printf("reply from %s: %s %s in %s\n",
 		       short_address(get_text(event, "address"), brief), get_text(path, "kind"),

@@ -2,12 +2,25 @@
 /* up, expose, connect, forward: what carries streams. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/text.h"
+
+/* The node that does it may run in another directory. */
+static const char *absolute(const char *text, char *out, size_t size)
+{
+	char here[PATH_MAX];
+
+	if (strncmp(text, "unix:", 5) != 0 || text[5] == '/' || text[5] == '\0' ||
+	    !getcwd(here, sizeof(here)))
+		return text;
+	snprintf(out, size, "unix:%s/%s", here, text + 5);
+	return out;
+}
 
 /* --- up --- */
 
@@ -57,8 +70,8 @@ static void print_offer(const json_t *event)
 	if (port)
 		printf("  godwit forward %d %s/%s\n", port, get_text(event, "ticket"), name);
 	else
-		printf("  godwit forward unix:./%s.sock %s/%s\n", name, get_text(event, "ticket"),
-		       name);
+		printf("  godwit forward unix:./%s%s %s/%s\n", name,
+		       strstr(name, ".sock") ? "" : ".sock", get_text(event, "ticket"), name);
 }
 
 static void expose_event(void *user, const json_t *event)
@@ -99,7 +112,7 @@ static int forget(struct cli *c, const char *name)
 	int rv = -1, fd;
 	size_t i;
 
-	if (home_open(&home, setting_get(&c->settings, SETTING_HOME), &c->failure) < 0)
+	if (home_open(&home, setting_get(&c->settings, SETTING_HOME), false, &c->failure) < 0)
 		return -1;
 	kept = home_kept_load(&home, &c->failure);
 	json_array_foreach(kept, i, one)
@@ -128,6 +141,7 @@ int run_expose(struct cli *c)
 {
 	const char *target = c->options.words[0], *name = options_get(&c->options, "--as"), *why;
 	const char *gone = options_get(&c->options, "--forget");
+	char whole[PATH_MAX + 128];
 	struct target parsed;
 
 	if (gone)
@@ -149,9 +163,10 @@ int run_expose(struct cli *c)
 		return -1;
 	}
 	return cli_request(c,
-			   json_pack("{s:s,s:s,s:s,s:o,s:b}", "op", "expose", "target", target,
-				     "name", name, "allow", cli_list(&c->settings, SETTING_ALLOW),
-				     "keep", options_has(&c->options, "--keep")),
+			   json_pack("{s:s,s:s,s:s,s:o,s:b}", "op", "expose", "target",
+				     absolute(target, whole, sizeof(whole)), "name", name, "allow",
+				     cli_list(&c->settings, SETTING_ALLOW), "keep",
+				     options_has(&c->options, "--keep")),
 			   SESSION_RESIDENT, expose_event);
 }
 
@@ -219,6 +234,7 @@ static void forward_event(void *user, const json_t *event)
 int run_forward(struct cli *c)
 {
 	const char *listen = c->options.words[0], *to = c->options.words[1], *why;
+	char whole[PATH_MAX + 128];
 	struct target parsed;
 	json_int_t timeout;
 
@@ -228,7 +244,8 @@ int run_forward(struct cli *c)
 	if (cli_timeout_ms(c, &timeout) < 0 || cli_check_destination(c, to, "") < 0)
 		return -1;
 	return cli_request(c,
-			   json_pack("{s:s,s:s,s:s,s:I}", "op", "forward", "listen", listen, "to",
-				     to, "timeout_ms", timeout),
+			   json_pack("{s:s,s:s,s:s,s:I}", "op", "forward", "listen",
+				     absolute(listen, whole, sizeof(whole)), "to", to, "timeout_ms",
+				     timeout),
 			   SESSION_RESIDENT, forward_event);
 }

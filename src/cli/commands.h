@@ -25,6 +25,7 @@ struct command {
 	/* The exit code, or -1: print cli->failure. */
 	int (*run)(struct cli *c);
 	const char *later; /* not in this version: why; NULL: here it is */
+	bool bare;         /* needs no settings */
 };
 
 extern const struct command COMMANDS[]; /* ends with a NULL name */

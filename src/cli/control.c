@@ -14,6 +14,9 @@ enum { OUTPUT_MAX = 64 << 20 };
 /* A client that sends no request is not kept. */
 #define REQUEST_PATIENCE (10 * GW_SEC)
 
+/* Out of descriptors: let some clients end before the next accept(). */
+#define ACCEPT_PAUSE (100 * GW_MSEC)
+
 /* --- lines --- */
 
 struct lines {
@@ -78,6 +81,7 @@ struct control {
 	struct agent *agent;
 	int fd;
 	struct loop_source *source;
+	struct loop_timer *pause;
 	struct list clients;
 	size_t n_clients;
 };
@@ -246,23 +250,40 @@ static void add_client(struct control *control, int fd)
 	loop_timer_set(c->patience, loop_now(control->loop) + REQUEST_PATIENCE);
 }
 
+static void on_pause_over(void *user)
+{
+	struct control *control = user;
+
+	loop_modify(control->source, LOOP_IN);
+}
+
 static void on_listener(void *user, int fd, unsigned events)
 {
 	struct control *control = user;
 	int accepted = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)events;
-	if (accepted >= 0)
+	if (accepted >= 0) {
 		add_client(control, accepted);
+	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+		loop_modify(control->source, 0);
+		loop_timer_set(control->pause, loop_now(control->loop) + ACCEPT_PAUSE);
+	}
 }
 
 int control_new(struct control **out, struct loop *loop, struct agent *a, int fd)
 {
 	struct control *c = calloc(1, sizeof(*c));
 
-	if (c)
+	if (c) {
 		c->source = loop_add(loop, fd, LOOP_IN, on_listener, c);
-	if (!c || !c->source) {
+		c->pause = loop_timer_new(loop, on_pause_over, c);
+	}
+	if (!c || !c->source || !c->pause) {
+		if (c && c->source)
+			loop_remove(c->source);
+		if (c)
+			loop_timer_free(c->pause);
 		free(c);
 		close(fd);
 		return GODWIT_E_NOMEM;
@@ -280,6 +301,7 @@ void control_free(struct control *c, const struct failure *f)
 	if (!c)
 		return;
 	loop_remove(c->source);
+	loop_timer_free(c->pause);
 	close(c->fd);
 	list_each(&c->clients, i, next) {
 		struct client *client = container_of(i, struct client, link);
@@ -296,7 +318,6 @@ void control_free(struct control *c, const struct failure *f)
 /* --- the client's side --- */
 
 struct control_call {
-	struct loop *loop;
 	int fd;
 	struct loop_source *source;
 	struct lines in;
@@ -317,7 +338,7 @@ static void lose(struct control_call *c)
 
 	fail_error(&f, GODWIT_E_CLOSED, "the node");
 	snprintf(f.code, sizeof(f.code), "node-exited");
-	snprintf(f.message, sizeof(f.message), "the node of this home is gone");
+	fail_message(&f, "the node of this home is gone");
 	fail_hint(&f, "godwit up");
 	finish(c, &f);
 }
@@ -405,7 +426,6 @@ int control_call_new(struct control_call **out, struct loop *loop, int fd, const
 		close(fd);
 		return GODWIT_E_NOMEM;
 	}
-	c->loop = loop;
 	c->fd = fd;
 	c->sink = *sink;
 	*out = c;

@@ -37,6 +37,25 @@ static const struct {
 	{ GODWIT_E_PERMISSION, EXIT_FAILED, "as a user who may" },
 };
 
+/* Whatever was cut or came from outside: JSON takes valid UTF-8 only. */
+static void make_valid(char *text)
+{
+	for (char *c = text; *c;) {
+		size_t len = 1, lead = (unsigned char)*c;
+		json_t *one;
+
+		if (lead >= 0xc0)
+			len = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+		one = lead < 0x80 ? NULL : json_stringn(c, strnlen(c, len));
+		if (lead >= 0x80 && !one) {
+			*c = '?';
+			len = 1;
+		}
+		json_decref(one);
+		c += strnlen(c, len);
+	}
+}
+
 static void set(struct failure *f, int exit, const char *code, const char *hint)
 {
 	f->exit = exit;
@@ -52,6 +71,7 @@ int fail_usage(struct failure *f, const char *hint, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(f->message, sizeof(f->message), format, ap);
 	va_end(ap);
+	make_valid(f->message);
 	return -1;
 }
 
@@ -63,6 +83,7 @@ __attribute__((format(printf, 3, 0))) static void explain(struct failure *f, con
 	if (n >= 0 && (size_t)n < sizeof(f->message))
 		snprintf(f->message + n, sizeof(f->message) - (size_t)n, "%s%s", n ? ": " : "",
 			 why);
+	make_valid(f->message);
 }
 
 int fail_error(struct failure *f, int error, const char *format, ...)
@@ -94,6 +115,16 @@ int fail_errno(struct failure *f, int error, const char *format, ...)
 	return -1;
 }
 
+void fail_message(struct failure *f, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(f->message, sizeof(f->message), format, ap);
+	va_end(ap);
+	make_valid(f->message);
+}
+
 void fail_hint(struct failure *f, const char *format, ...)
 {
 	va_list ap;
@@ -101,6 +132,7 @@ void fail_hint(struct failure *f, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(f->hint, sizeof(f->hint), format, ap);
 	va_end(ap);
+	make_valid(f->hint);
 }
 
 json_t *fail_to_json(const struct failure *f)

@@ -33,6 +33,8 @@ __attribute__((format(printf, 3, 4))) int fail_error(struct failure *f, int erro
 /* errno; the message is "FORMAT: why". */
 __attribute__((format(printf, 3, 4))) int fail_errno(struct failure *f, int error,
 						     const char *format, ...);
+/* Say it in other words. */
+__attribute__((format(printf, 2, 3))) void fail_message(struct failure *f, const char *format, ...);
 __attribute__((format(printf, 2, 3))) void fail_hint(struct failure *f, const char *format, ...);
 
 json_t *fail_to_json(const struct failure *f); /* {"code","message","hint","exit"} */

@@ -44,15 +44,43 @@ static int make_directories(const char *path)
 	}
 }
 
-int home_open(struct home *h, const char *path, struct failure *f)
+/* Its files say whom to serve and what: nobody else may write them. */
+static int check_owner(struct home *h, struct failure *f)
+{
+	struct stat st;
+
+	if (fstat(h->fd, &st) != 0)
+		return fail_errno(f, errno, "cannot look at the home %.200s", h->path);
+	if (st.st_uid != geteuid() && st.st_uid != 0) {
+		fail_error(f, GODWIT_E_PERMISSION, "home");
+		fail_message(f, "the home %.200s belongs to another user (uid %u)", h->path,
+			     st.st_uid);
+		fail_hint(f, "as that user (sudo -u), or another --home DIR");
+		return -1;
+	}
+	if ((st.st_mode & 022) != 0) {
+		fail_error(f, GODWIT_E_PERMISSION, "home");
+		fail_message(f, "others may write the home %.200s", h->path);
+		fail_hint(f, "chmod 0700 %.200s", h->path);
+		return -1;
+	}
+	return 0;
+}
+
+int home_open(struct home *h, const char *path, bool make, struct failure *f)
 {
 	*h = (struct home){ .path = path, .fd = -1, .lock_fd = -1 };
-	if (make_directories(path) < 0)
+	if (make && make_directories(path) < 0)
 		return fail_errno(f, errno, "cannot make the home %.200s", path);
 	h->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (h->fd < 0 && !make && errno == ENOENT)
+		return 0;
 	if (h->fd < 0)
 		return fail_errno(f, errno, "cannot open the home %.200s", path);
-	return 0;
+	if (check_owner(h, f) == 0)
+		return 0;
+	home_close(h);
+	return -1;
 }
 
 void home_close(struct home *h)
@@ -64,27 +92,40 @@ void home_close(struct home *h)
 	h->fd = h->lock_fd = -1;
 }
 
-bool home_lock(struct home *h, pid_t *holder)
+static int explain_holder(const struct home *h, long holder, struct failure *f)
 {
-	char text[16] = "";
-	ssize_t n;
-	int fd = openat(h->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	fail_error(f, GODWIT_E_IN_USE, "home");
+	if (holder > 0) {
+		fail_message(f, "a node is running in %.200s already: process %ld", h->path,
+			     holder);
+		fail_hint(f, "another --home DIR, or: kill %ld", holder);
+	} else { /* it has not yet written its number */
+		fail_message(f, "a node is starting in %.200s", h->path);
+		fail_hint(f, "the same again, or another --home DIR");
+	}
+	return -1;
+}
 
-	*holder = 0;
+int home_lock(struct home *h, struct failure *f)
+{
+	char text[24] = "";
+	int error, n, fd = openat(h->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
 	if (fd < 0)
-		return false;
+		return fail_errno(f, errno, "cannot lock the home %.200s", h->path);
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		n = pread(fd, text, sizeof(text) - 1, 0);
-		if (n > 0)
-			*holder = (pid_t)atol(text);
+		error = errno;
+		(void)!pread(fd, text, sizeof(text) - 1, 0);
 		close(fd);
-		return false;
+		return error == EWOULDBLOCK
+			       ? explain_holder(h, atol(text), f)
+			       : fail_errno(f, error, "cannot lock the home %.200s", h->path);
 	}
 	n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
 	if (ftruncate(fd, 0) == 0)
 		(void)!pwrite(fd, text, (size_t)n, 0);
 	h->lock_fd = fd;
-	return true;
+	return 0;
 }
 
 /* --- the control socket --- */
@@ -109,13 +150,18 @@ bool home_peer_is_us(int fd)
 int home_connect(const struct home *h)
 {
 	struct sockaddr_un un;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd;
 
+	if (h->fd < 0)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
 	control_address(h, &un);
-	if (connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0 && home_peer_is_us(fd))
+	if (connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0 && home_peer_is_us(fd)) {
+		fcntl(fd, F_SETFL, 0);
 		return fd;
+	}
 	close(fd);
 	return -1;
 }
@@ -157,20 +203,20 @@ static int explain_key(struct failure *f, int error, const char *what)
 		fail_error(f, error, "%s", what);
 		if (stat(what, &st) != 0 || (st.st_mode & 077) == 0)
 			return -1;
-		snprintf(f->message, sizeof(f->message), "%.300s can be read by others", what);
+		fail_message(f, "%.300s can be read by others", what);
 		fail_hint(f, "chmod 0600 %.300s", what);
 		return -1;
 	case GW_E_LENGTH:
 		fail_error(f, error, "%s", what);
-		snprintf(f->message, sizeof(f->message), "%.300s: the key is truncated", what);
+		fail_message(f, "%.300s: the key is truncated", what);
 		break;
 	case GW_E_TYPE:
 		fail_error(f, error, "%s", what);
-		snprintf(f->message, sizeof(f->message), "%.300s: a key, but not Ed25519", what);
+		fail_message(f, "%.300s: a key, but not Ed25519", what);
 		break;
 	case GW_E_FORMAT:
 		fail_error(f, error, "%s", what);
-		snprintf(f->message, sizeof(f->message), "%.300s: no private key in PEM", what);
+		fail_message(f, "%.300s: no private key in PEM", what);
 		break;
 	case GW_E_NOT_FOUND:
 		fail_error(f, error, "%s", what);
@@ -283,10 +329,12 @@ static int explain_who(struct failure *f, int error, const char *who)
 {
 	fail_error(f, error, "\"%.60s%s\"", who, strlen(who) > 60 ? "..." : "");
 	f->exit = EXIT_USAGE;
-	fail_hint(f, error == GODWIT_E_INVALID
-			     ? "ADDRESS/SERVICE; a service's name is 1 to 63 of a-z 0-9 . _ -"
-			     : "an address (godwit id), a ticket (godwit ticket) or a name of the "
-			       "home's file `names`");
+	fail_hint(f, "an address (godwit id), a ticket (godwit ticket) or a name of the home's "
+		     "file `names`");
+	if (error == GODWIT_E_INVALID && strchr(who, '/')) {
+		fail_message(f, "\"%.80s\" is no name for a service", strchr(who, '/') + 1);
+		fail_hint(f, "DEST/SERVICE, a service being 1 to 63 of a-z 0-9 . _ -");
+	}
 	return -1;
 }
 
@@ -304,9 +352,16 @@ int home_destination(const struct home *h, const char *text, const char *service
 		memcpy(name, text, len);
 		name[len] = '\0';
 		who = look_up(h, name, line, sizeof(line));
-		if (!who)
-			return explain_who(f, GODWIT_E_NOT_FOUND, text);
-		snprintf(whole, sizeof(whole), "%s%s", who, slash ? slash : "");
+		if (!who) {
+			fail_usage(f,
+				   "an address (godwit id), a ticket (godwit ticket), or add the "
+				   "name to the home's file `names`",
+				   "there is no name \"%s\"", name);
+			return -1;
+		}
+		/* A service in the text goes before that of the name. */
+		snprintf(whole, sizeof(whole), "%.*s%s",
+			 (int)(slash ? strcspn(who, "/") : strlen(who)), who, slash ? slash : "");
 		text = whole;
 	}
 	rv = godwit_destination_parse(text, &parsed);
@@ -328,7 +383,7 @@ json_t *home_kept_load(const struct home *h, struct failure *f)
 	json_t *kept;
 	int fd = openat(h->fd, "kept.json", O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0 && errno == ENOENT)
+	if (fd < 0 && (h->fd < 0 || errno == ENOENT))
 		return json_array();
 	if (fd < 0) {
 		fail_errno(f, errno, "cannot read %.200s/kept.json", h->path);

@@ -15,18 +15,19 @@ struct home {
 	int lock_fd; /* -1: not locked */
 };
 
-/* Made 0700 when missing. */
-int home_open(struct home *h, const char *path, struct failure *f);
+/* `make`: 0700 when missing; else a missing home is open, and empty.  Refused when it is another
+ * user's or others may write it. */
+int home_open(struct home *h, const char *path, bool make, struct failure *f);
 /* Releases the lock. */
 void home_close(struct home *h);
 
-/* One node in a home.  False: another process has it (`*holder`, 0 when unknown). */
-bool home_lock(struct home *h, pid_t *holder);
+/* One node in a home.  The failure's code is "in-use" when another process has it. */
+int home_lock(struct home *h, struct failure *f);
 
 /* The other end of a Unix socket is a process of this user, or root's. */
 bool home_peer_is_us(int fd);
 
-/* The control socket.  -1: nobody listens. */
+/* The control socket.  -1: nobody listens, or the node does not take us now. */
 int home_connect(const struct home *h);
 int home_listen(const struct home *h, struct failure *f);
 void home_unlisten(const struct home *h);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,7 +44,6 @@ static int check_words(struct cli *c)
 
 static int run(struct cli *c, int argc, char **argv)
 {
-	static const char *const HELP[] = { "help" };
 	int rv;
 
 	if (c->command->later)
@@ -56,10 +56,13 @@ static int run(struct cli *c, int argc, char **argv)
 	if (options_has(&c->options, "--help")) {
 		c->options.n_words = 1;
 		c->options.words[0] = c->command->name;
-		return find(HELP[0])->run(c);
+		return find("help")->run(c);
 	}
 	if (check_words(c) < 0)
 		return -1;
+	/* Help must come whatever the settings look like. */
+	if (c->command->bare)
+		return c->command->run(c);
 	rv = settings_load(&c->settings, &c->options, &c->failure);
 	if (rv == 0)
 		rv = c->command->run(c);
@@ -78,6 +81,30 @@ static void fill_standard_fds(void)
 		close(fd);
 }
 
+/* JSON, and people's terminals, want UTF-8. */
+static int check_text(struct cli *c, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		json_t *valid = json_string(argv[i]);
+
+		json_decref(valid);
+		if (!valid)
+			return fail_usage(&c->failure, "the same in UTF-8",
+					  "argument %d is not valid UTF-8", i);
+	}
+	return 0;
+}
+
+/* What was printed must have arrived. */
+static int check_output(struct cli *c, int exit)
+{
+	if (exit != EXIT_OK || (fflush(stdout) == 0 && !ferror(stdout)))
+		return exit;
+	fail_errno(&c->failure, errno, "cannot write standard output");
+	fail_hint(&c->failure, "look at where it goes: a full disk, a closed pipe");
+	return fail_print(&c->failure, false);
+}
+
 int main(int argc, char **argv)
 {
 	struct cli c = { .json = wants_json(argc, argv) };
@@ -89,11 +116,13 @@ int main(int argc, char **argv)
 		return fail_print(&c.failure, c.json);
 	}
 	c.command = argc > 1 ? find(argv[1]) : NULL;
-	if (c.command)
+	if (check_text(&c, argc, argv) < 0)
+		rv = -1;
+	else if (c.command)
 		rv = run(&c, argc - 2, argv + 2);
 	else if (argc > 1)
 		fail_usage(&c.failure, "godwit help", "there is no command \"%.60s\"", argv[1]);
 	else
 		fail_usage(&c.failure, "godwit help", "a command is missing");
-	return rv < 0 ? fail_print(&c.failure, c.json) : rv;
+	return rv < 0 ? fail_print(&c.failure, c.json) : check_output(&c, rv);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What each request does with the node.  Every op may wait for its peer ("contact"): for the dial
  * to succeed or fail, and no longer than the timeout says. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/agent.h"
+#include "cli/agent_internal.h"
+#include "cli/text.h"
 
 /* Longer is for ever. */
 #define TIMEOUT_MAX_MS INT64_C(1000000000000)
@@ -30,6 +32,7 @@ struct op {
 	bool starting, ended; /* ended while starting: freed by op_start() */
 
 	/* contact */
+	struct list_item link; /* in agent->ops */
 	godwit_ticket to;
 	struct hub_observer *observer;
 	struct loop_timer *timer; /* ping: the next one; else the timeout */
@@ -44,10 +47,30 @@ struct op {
 	bool connected;
 	uint64_t ping_id;
 	gw_time ping_at;
-	json_int_t sent, received;
+	json_int_t received;
 };
 
 /* --- ends --- */
+
+/* Nobody else waits for this peer: let it go. */
+static void withdraw_dial(struct op *op)
+{
+	if (!list_in(&op->link))
+		return;
+	list_remove(&op->link);
+	list_each(&op->agent->ops, i, next)
+		if (memcmp(container_of(i, struct op, link)->to.key, op->to.key,
+			   sizeof(op->to.key)) == 0)
+			return;
+	godwit_undial(op->node, op->to.key);
+}
+
+static void close_fds(const int fds[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
 
 static void clear(struct op *op)
 {
@@ -56,9 +79,8 @@ static void clear(struct op *op)
 	if (op->observer)
 		hub_unobserve(op->hub, op->observer);
 	loop_timer_free(op->timer);
-	for (int i = 0; i < 2; i++)
-		if (op->fds[i] >= 0)
-			close(op->fds[i]);
+	withdraw_dial(op);
+	close_fds(op->fds);
 	json_decref(op->request);
 	op->request = NULL;
 	*op->slot = NULL;
@@ -81,11 +103,40 @@ static void end(struct op *op, const struct failure *f)
 	sink.end(sink.user, f);
 }
 
+/* The peer's entry in the node's list; false: there is none. */
+static bool find_peer(const struct op *op, godwit_peer_info *out)
+{
+	size_t count = godwit_node_peers(op->node, NULL, 0);
+	godwit_peer_info *peers = calloc(count + 1, sizeof(*peers));
+	bool found = false;
+
+	if (peers)
+		godwit_node_peers(op->node, peers, count);
+	for (size_t i = 0; peers && i < count && !found; i++) {
+		found = memcmp(peers[i].key, op->to.key, sizeof(op->to.key)) == 0;
+		*out = peers[i];
+	}
+	free(peers);
+	return found;
+}
+
+static bool is_known(const struct op *op)
+{
+	godwit_peer_info info;
+
+	return find_peer(op, &info) && info.heard_ms != GODWIT_NEVER;
+}
+
 static void end_error(struct op *op, int error)
 {
 	struct failure f;
 
 	fail_error(&f, error, "%s", "");
+	if (error == GODWIT_E_UNREACHABLE && list_in(&op->link) && op->to.endpoint_count == 0 &&
+	    !is_known(op)) {
+		fail_message(&f, "no endpoint of that address is known");
+		fail_hint(&f, "a ticket in its place: `godwit ticket` on the other machine");
+	}
 	end(op, &f);
 }
 
@@ -97,9 +148,7 @@ static void tell(struct op *op, json_t *event)
 
 static const char *text_of(const struct op *op, const char *key)
 {
-	const char *text = json_string_value(json_object_get(op->request, key));
-
-	return text ? text : "";
+	return get_text(op->request, key);
 }
 
 static json_int_t number_of(const struct op *op, const char *key)
@@ -120,6 +169,15 @@ static gw_time timeout_of(const struct op *op)
 	json_int_t ms = number_of(op, "timeout_ms");
 
 	return ms > 0 && ms <= TIMEOUT_MAX_MS ? (gw_time)ms * GW_MSEC : GW_NEVER;
+}
+
+/* From now on. */
+static void set_deadline(struct op *op)
+{
+	op->deadline = timeout_of(op);
+	if (op->deadline != GW_NEVER)
+		op->deadline += loop_clock();
+	loop_timer_set(op->timer, op->deadline);
 }
 
 /* False: the op has ended. */
@@ -148,10 +206,8 @@ static bool contact(struct op *op, hub_event_fn *on_event, loop_timer_fn *on_tim
 		end_error(op, GODWIT_E_NOMEM);
 		return false;
 	}
-	op->deadline = timeout_of(op);
-	if (op->deadline != GW_NEVER)
-		op->deadline += loop_clock();
-	loop_timer_set(op->timer, op->deadline);
+	list_append(&op->agent->ops, &op->link);
+	set_deadline(op);
 	return true;
 }
 
@@ -200,10 +256,11 @@ static void connect_done(void *user, int error, int sys)
 	struct failure f;
 
 	op->pump = NULL;
-	if (error == GODWIT_E_IO) {
+	if (error == GODWIT_E_IO && sys == EPIPE) {
+		end(op, NULL); /* who read our output has had enough: ssh at its end, head(1) */
+	} else if (error == GODWIT_E_IO) {
 		fail_error(&f, error, "%s", "");
-		snprintf(f.message, sizeof(f.message), "standard input or output: %s",
-			 strerror(sys));
+		fail_message(&f, "standard input or output: %s", strerror(sys));
 		fail_hint(&f, "look at the program at the other end of the pipe");
 		end(op, &f);
 	} else if (error) {
@@ -232,6 +289,15 @@ static void connect_start(struct op *op)
 		end_error(op, rv);
 }
 
+size_t ops_streams(const struct agent *a)
+{
+	size_t count = 0;
+
+	list_each(&a->ops, i, next)
+		count += container_of(i, struct op, link)->pump != NULL;
+	return count;
+}
+
 static void connect_stop(struct op *op)
 {
 	if (op->pump)
@@ -244,17 +310,18 @@ static void connect_stop(struct op *op)
 static void keep(struct op *op, json_t *kept)
 {
 	const char *name = text_of(op, "name");
+	char target[TARGET_TEXT_MAX];
 	const json_t *one;
 	size_t i;
 
 	json_array_foreach(kept, i, one)
-		if (strcmp(json_string_value(json_object_get(one, "name")) ?: "", name) == 0) {
+		if (strcmp(get_text(one, "name"), name) == 0) {
 			json_array_remove(kept, i);
 			break;
 		}
-	json_array_append_new(kept,
-			      json_pack("{s:s,s:s,s:O}", "name", name, "target",
-					text_of(op, "target"), "allow", offer_allow(op->offer)));
+	target_format(offer_target(op->offer), target);
+	json_array_append_new(kept, json_pack("{s:s,s:s,s:O}", "name", name, "target", target,
+					      "allow", offer_allow(op->offer)));
 }
 
 static int save_kept(struct op *op, struct failure *f)
@@ -276,6 +343,7 @@ static void expose_start_op(struct op *op)
 	bool kept = json_is_true(json_object_get(op->request, "keep"));
 	const struct target *t;
 	struct failure f;
+	int rv;
 
 	if (agent_offer(op->agent, text_of(op, "name"), text_of(op, "target"),
 			json_object_get(op->request, "allow"), &op->offer, &f) < 0 ||
@@ -286,7 +354,11 @@ static void expose_start_op(struct op *op)
 	offer_set_owned(op->offer, true);
 	t = offer_target(op->offer);
 	target_format(t, target);
-	godwit_node_ticket(op->node, NULL, ticket);
+	rv = godwit_node_ticket(op->node, NULL, ticket);
+	if (rv < 0) {
+		end_error(op, rv);
+		return;
+	}
 	tell(op, json_pack("{s:s,s:s,s:O,s:s,s:i}", "name", text_of(op, "name"), "target", target,
 			   "allow", offer_allow(op->offer), "ticket", ticket, "port",
 			   t->kind == TARGET_TCP ? t->port : 0));
@@ -341,21 +413,6 @@ static void forward_report(void *user, int error)
 	tell(op, json_pack("{s:o}", "failure", fail_to_json(&f)));
 }
 
-static bool is_connected(const struct op *op)
-{
-	size_t count = godwit_node_peers(op->node, NULL, 0);
-	godwit_peer_info *peers = calloc(count + 1, sizeof(*peers));
-	bool found = false;
-
-	if (peers)
-		godwit_node_peers(op->node, peers, count);
-	for (size_t i = 0; peers && i < count; i++)
-		found |= peers[i].state == GODWIT_PEER_CONNECTED &&
-			 memcmp(peers[i].key, op->to.key, sizeof(op->to.key)) == 0;
-	free(peers);
-	return found;
-}
-
 static void forward_start_op(struct op *op)
 {
 	char listen[TARGET_TEXT_MAX], address[GODWIT_ADDRESS_SIZE];
@@ -370,7 +427,6 @@ static void forward_start_op(struct op *op)
 		end(op, &f);
 		return;
 	}
-	op->connected = is_connected(op);
 	t = forward_item_listen(op->forward);
 	target_format(t, listen);
 	godwit_address_format(op->to.key, address);
@@ -393,40 +449,50 @@ static void forward_stop_op(struct op *op)
 
 static void ping_next(struct op *op)
 {
+	int rv = godwit_ping(op->node, op->to.key, &op->ping_id);
+
 	op->ping_at = loop_clock();
-	op->sent++;
-	if (godwit_ping(op->node, op->to.key, &op->ping_id) < 0)
-		end_error(op, GODWIT_E_UNREACHABLE);
+	set_deadline(op);
+	if (rv < 0)
+		end_error(op, rv);
 }
 
-static void ping_event(void *user, const godwit_event *e)
+/* Whoever has answered may only be away; who refuses us now, or has been replaced, is not. */
+static bool is_final(const struct op *op, int error)
 {
-	struct op *op = user;
-	json_int_t count = number_of(op, "count"), interval = number_of(op, "interval_ms");
-	char address[GODWIT_ADDRESS_SIZE];
-	gw_time next;
+	return op->received == 0 || error != GODWIT_E_UNREACHABLE;
+}
 
-	if (has_failed(op, e)) {
-		if (op->received == 0)
-			end_error(op, e->error);
-		else
-			tell(op, json_pack("{s:s}", "lost", godwit_strerror(e->error)));
-		return;
-	}
-	if (!is_about(op, e, GODWIT_EVENT_PONG) || e->ping_id != op->ping_id)
-		return;
+static void ping_replied(struct op *op, const godwit_event *e)
+{
+	char address[GODWIT_ADDRESS_SIZE];
+	gw_time next = op->ping_at + (gw_time)number_of(op, "interval_ms") * GW_MSEC;
+
+	op->ping_id = 0;
 	op->received++;
 	godwit_address_format(op->to.key, address);
 	tell(op,
 	     json_pack("{s:I,s:f,s:s,s:o}", "seq", op->received, "rtt_ms", (double)e->rtt_us / 1e3,
 		       "address", address, "path", endpoint_path(e->endpoint)));
-	if (op->received == count || json_is_true(json_object_get(op->request, "until_direct"))) {
+	/* Every path is direct in this version. */
+	if (op->received == number_of(op, "count") ||
+	    json_is_true(json_object_get(op->request, "until_direct")))
 		end(op, NULL);
-		return;
-	}
-	next = op->ping_at + (gw_time)interval * GW_MSEC;
-	op->ping_id = 0;
-	loop_timer_set(op->timer, next < op->deadline ? next : op->deadline);
+	else
+		loop_timer_set(op->timer, next);
+}
+
+static void ping_event(void *user, const godwit_event *e)
+{
+	struct op *op = user;
+
+	if (has_failed(op, e) && is_final(op, e->error))
+		end_error(op, e->error);
+	else if (has_failed(op, e))
+		tell(op, json_pack("{s:s,s:s}", "lost", godwit_error_name(e->error), "message",
+				   godwit_strerror(e->error)));
+	else if (is_about(op, e, GODWIT_EVENT_PONG) && e->ping_id == op->ping_id)
+		ping_replied(op, e);
 }
 
 static void ping_timer(void *user)
@@ -434,12 +500,10 @@ static void ping_timer(void *user)
 	struct op *op = user;
 	struct hub *h = op->hub;
 
-	if (loop_now(hub_loop(h)) >= op->deadline) {
+	if (op->ping_id != 0) /* it has not been answered in time */
 		end_error(op, GODWIT_E_TIMEOUT);
-	} else {
-		loop_timer_set(op->timer, op->deadline);
+	else
 		ping_next(op);
-	}
 	hub_wake(h);
 }
 
@@ -455,7 +519,9 @@ static void bench_event(void *user, const godwit_event *e)
 {
 	struct op *op = user;
 
-	if (has_failed(op, e))
+	if (is_about(op, e, GODWIT_EVENT_PEER) && e->state == GODWIT_PEER_CONNECTED)
+		op->connected = true;
+	else if (has_failed(op, e))
 		end_error(op, e->error);
 }
 
@@ -464,7 +530,8 @@ static void bench_timeout(void *user)
 	struct op *op = user;
 	struct hub *h = op->hub;
 
-	end_error(op, GODWIT_E_TIMEOUT);
+	if (!op->connected)
+		end_error(op, GODWIT_E_TIMEOUT);
 	hub_wake(h);
 }
 
@@ -505,7 +572,11 @@ static void bench_start_op(struct op *op)
 	}
 	if (!contact(op, bench_event, bench_timeout))
 		return;
-	rv = bench_start(op->hub, op->to.key, &options, bench_progress, bench_done, op, &op->bench);
+	/* Tells whether it is connected already. */
+	rv = godwit_dial(op->node, op->to.key);
+	if (rv == 0)
+		rv = bench_start(op->hub, op->to.key, &options, bench_progress, bench_done, op,
+				 &op->bench);
 	if (rv < 0)
 		end_error(op, rv);
 }
@@ -578,9 +649,7 @@ static void refuse(const int fds[2], const struct op_sink *sink, int error)
 {
 	struct failure f;
 
-	for (int i = 0; i < 2; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
+	close_fds(fds);
 	fail_error(&f, error, "request");
 	fail_hint(&f, "the same version of godwit on both sides of the control socket");
 	sink->end(sink->user, &f);

@@ -34,7 +34,7 @@ int cli_check_destination(struct cli *c, const char *text, const char *service)
 	godwit_ticket to;
 	int rv;
 
-	if (home_open(&home, setting_get(&c->settings, SETTING_HOME), &c->failure) < 0)
+	if (home_open(&home, setting_get(&c->settings, SETTING_HOME), false, &c->failure) < 0)
 		return -1;
 	rv = home_destination(&home, text, service, &to, &c->failure);
 	home_close(&home);

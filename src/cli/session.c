@@ -2,6 +2,7 @@
 #include "cli/session.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -37,6 +38,7 @@ struct session {
 	struct loop_timer *drain;
 	gw_time drain_until;
 	bool done, failed;
+	bool fatal; /* what ended us ends all who use our node */
 	int exit;
 	struct failure failure;
 };
@@ -88,18 +90,25 @@ static void on_drain(void *user)
 	struct session *s = user;
 	gw_time now = loop_now(s->loop);
 
-	if (agent_active(s->agent) == 0 || now >= s->drain_until)
-		stop(s, EXIT_OK);
-	else
+	if (agent_active(s->agent) > 0 && now < s->drain_until) {
 		loop_timer_set(s->drain, now + DRAIN_POLL);
+	} else if (s->op && s->o->fds[0] >= 0) {
+		struct failure f;
+
+		fail_error(&f, GODWIT_E_CLOSED, "%s", "");
+		fail_message(&f, "stopped before the stream had ended");
+		fail_hint(&f, "connect again");
+		fail(s, &f);
+	} else {
+		stop(s, EXIT_OK);
+	}
 }
 
 static void drain(struct session *s)
 {
-	bool resident = s->o->kind == SESSION_UP || s->o->kind == SESSION_RESIDENT;
-
-	notify("STOPPING=1");
-	if (!s->agent || !resident || s->drain) {
+	if (s->o->kind == SESSION_UP)
+		notify("STOPPING=1");
+	if (!s->agent || s->drain) {
 		stop(s, EXIT_OK);
 		return;
 	}
@@ -166,7 +175,10 @@ static void on_end(void *user, const struct failure *f)
 
 static void on_fatal(void *user, const struct failure *f)
 {
-	fail(user, f);
+	struct session *s = user;
+
+	s->fatal = true;
+	fail(s, f);
 }
 
 static const struct op_sink *sink_of(struct session *s, struct op_sink *sink)
@@ -184,12 +196,27 @@ static void close_fds(const int fds[2])
 
 /* --- on the running node --- */
 
+/* Flags for a node of our own. */
+static void note_ignored(const struct settings *s)
+{
+	static const enum setting OWN[] = { SETTING_IDENTITY, SETTING_LISTEN, SETTING_PARK,
+					    SETTING_CONGESTION };
+
+	for (size_t i = 0; i < sizeof(OWN) / sizeof(OWN[0]); i++)
+		if (strncmp(s->at[OWN[i]].source, "flag", 4) == 0)
+			fprintf(stderr,
+				"godwit: the node that runs in this home is used: --%s has no "
+				"effect\n",
+				setting_name(OWN[i]));
+}
+
 static int ask_running(struct session *s, int fd)
 {
 	const int *fds = s->o->fds[0] >= 0 ? s->o->fds : NULL;
 	struct op_sink sink;
 	int rv;
 
+	note_ignored(s->o->settings);
 	json_object_set_new(s->o->request, "remote", json_true());
 	rv = control_call_new(&s->call, s->loop, fd, s->o->request, fds, sink_of(s, &sink));
 
@@ -199,24 +226,28 @@ static int ask_running(struct session *s, int fd)
 
 /* --- on a node of our own --- */
 
+/* Wait a little, or until a signal ends the session. */
+static void pause_start(struct session *s)
+{
+	struct pollfd p = { .fd = s->signal_fd, .events = POLLIN };
+
+	if (poll(&p, 1, STARTING_WAIT_MS) > 0)
+		on_signal(s, s->signal_fd, LOOP_IN);
+}
+
+/* Become the node of this home, or find out that somebody else does at this moment. */
 static int take_home(struct session *s, int *running)
 {
-	pid_t holder = 0;
-
-	for (int i = 0; i < STARTING_TRIES; i++) {
-		if (home_lock(&s->home, &holder))
+	for (int i = 0; i < STARTING_TRIES && !s->done; i++) {
+		if (home_lock(&s->home, &s->failure) == 0)
 			return 0;
-		if (s->o->kind == SESSION_UP)
-			break;
+		if (s->o->kind == SESSION_UP || strcmp(s->failure.code, "in-use") != 0)
+			return -1;
 		*running = home_connect(&s->home);
 		if (*running >= 0)
 			return 0;
-		usleep(STARTING_WAIT_MS * 1000);
+		pause_start(s);
 	}
-	fail_error(&s->failure, GODWIT_E_IN_USE, "home");
-	snprintf(s->failure.message, sizeof(s->failure.message),
-		 "a node is running in %.200s already: process %ld", s->home.path, (long)holder);
-	fail_hint(&s->failure, "another --home DIR, or: kill %ld", (long)holder);
 	return -1;
 }
 
@@ -254,7 +285,7 @@ static int run_own(struct session *s)
 	int running = -1;
 
 	if (resident && take_home(s, &running) < 0)
-		return -1;
+		return s->done ? 0 : -1;
 	if (running >= 0)
 		return ask_running(s, running);
 	if (agent_new(&s->agent, s->loop, &s->home, s->o->settings, !resident, &s->failure) < 0)
@@ -274,24 +305,26 @@ static int no_node(struct session *s)
 	fail_error(&s->failure, GODWIT_E_NOT_FOUND, "node");
 	s->failure.exit = EXIT_NO_NODE;
 	snprintf(s->failure.code, sizeof(s->failure.code), "no-node");
-	snprintf(s->failure.message, sizeof(s->failure.message), "no node is running in %.200s",
-		 s->home.path);
+	fail_message(&s->failure, "no node is running in %.200s", s->home.path);
 	fail_hint(&s->failure, "godwit up, or the --home DIR of one that runs");
 	return -1;
 }
 
 static int start(struct session *s)
 {
-	/* A key given by hand may not be that of the running node. */
-	bool own_key =
-		s->o->kind == SESSION_ONE_SHOT && setting_get(s->o->settings, SETTING_IDENTITY);
+	/* A key given by hand may not be that of the running node; and a terminal is only for
+	 * the processes in its foreground. */
+	bool own =
+		s->o->kind == SESSION_ONE_SHOT && (setting_get(s->o->settings, SETTING_IDENTITY) ||
+						   isatty(s->o->fds[0]) || isatty(s->o->fds[1]));
 	int fd = -1;
 
-	if (home_open(&s->home, setting_get(s->o->settings, SETTING_HOME), &s->failure) < 0)
+	if (home_open(&s->home, setting_get(s->o->settings, SETTING_HOME),
+		      s->o->kind != SESSION_RUNNING, &s->failure) < 0)
 		return -1;
 	if (loop_new(&s->loop) < 0 || watch_signals(s) < 0)
 		return fail_errno(&s->failure, errno, "cannot start");
-	if (s->o->kind != SESSION_UP && !own_key)
+	if (s->o->kind != SESSION_UP && !own)
 		fd = home_connect(&s->home);
 	if (fd >= 0)
 		return ask_running(s, fd);
@@ -300,27 +333,30 @@ static int start(struct session *s)
 
 /* What those who use our node are told.  A command that was only the first of several hands the
  * node over to the next; `up` was meant to be stopped. */
-static const struct failure *last_words(struct session *s)
+static void last_words(const struct session *s, struct failure *f)
 {
-	if (s->failed)
-		return &s->failure;
-	fail_error(&s->failure, GODWIT_E_CLOSED, "node");
-	snprintf(s->failure.code, sizeof(s->failure.code), "%s",
+	if (s->fatal) {
+		*f = s->failure;
+		return;
+	}
+	fail_error(f, GODWIT_E_CLOSED, "node");
+	snprintf(f->code, sizeof(f->code), "%s",
 		 s->o->kind == SESSION_RESIDENT ? HANDOVER : "node-exited");
-	snprintf(s->failure.message, sizeof(s->failure.message),
-		 "the node of this home has exited");
-	fail_hint(&s->failure, "godwit up");
-	return &s->failure;
+	fail_message(f, "the node of this home has exited");
+	fail_hint(f, "the same again, or godwit up");
 }
 
 static void clear(struct session *s)
 {
+	struct failure words;
+
 	if (s->op)
 		op_cancel(s->op);
 	control_call_free(s->call);
 	if (s->control)
 		home_unlisten(&s->home);
-	control_free(s->control, last_words(s));
+	last_words(s, &words);
+	control_free(s->control, &words);
 	agent_free(s->agent);
 	loop_timer_free(s->drain);
 	if (s->signals)

@@ -119,8 +119,21 @@ static int from_environment(struct settings *s, enum setting which, struct failu
 	return 0;
 }
 
+/* "park": 3600 means the same as "3600". */
+static const json_t *number_to_text(struct settings *s, enum setting which, const json_t *j)
+{
+	char text[32];
+
+	if (which != SETTING_PARK || !json_is_number(j))
+		return j;
+	snprintf(text, sizeof(text), "%.15g", json_number_value(j));
+	json_object_set_new(s->file, TABLE[which].name, json_string(text));
+	return json_object_get(s->file, TABLE[which].name);
+}
+
 static int add_json(struct settings *s, enum setting which, const json_t *j, struct failure *f)
 {
+	j = number_to_text(s, which, j);
 	if (!json_is_string(j)) {
 		fail_usage(f, "", "%.200s: \"%s\" needs %s", s->config, TABLE[which].name,
 			   TABLE[which].list ? "a list of texts" : "a text");

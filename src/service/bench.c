@@ -132,8 +132,7 @@ static void on_incoming(void *user, godwit_stream *stream)
 	struct visit *v = calloc(1, sizeof(*v));
 
 	if (!v) {
-		godwit_stream_reset(stream, GODWIT_E_LIMIT);
-		godwit_stream_free(stream);
+		hub_refuse(stream, GODWIT_E_LIMIT);
 		return;
 	}
 	v->handler.on_event = on_visit;

@@ -34,13 +34,6 @@ static void forget(struct visit *v)
 	free(v);
 }
 
-static void refuse(godwit_stream *stream, int why)
-{
-	godwit_stream_reset(stream, why);
-	godwit_stream_set_user(stream, NULL);
-	godwit_stream_free(stream);
-}
-
 static void on_pump_done(void *user, int error, int sys)
 {
 	(void)error;
@@ -56,7 +49,7 @@ static void on_reached(void *user, int fd, int error)
 	v->reach = NULL;
 	v->expose->reaching--;
 	if (error) {
-		refuse(v->stream, error);
+		hub_refuse(v->stream, error);
 		forget(v);
 	} else if (pump_start(h, v->stream, fd, fd, on_pump_done, v, &v->pump) < 0) {
 		forget(v);
@@ -85,7 +78,7 @@ static void on_incoming(void *user, godwit_stream *stream)
 
 	if (!v || reach_start(hub_loop(e->hub), &e->target, on_reached, v, &v->reach) < 0) {
 		free(v);
-		refuse(stream, GODWIT_E_LIMIT);
+		hub_refuse(stream, GODWIT_E_LIMIT);
 		return;
 	}
 	v->handler.on_event = on_stream;
@@ -135,7 +128,7 @@ void expose_stop(struct expose *e)
 			pump_stop(v->pump);
 		} else {
 			reach_cancel(v->reach);
-			refuse(v->stream, GODWIT_E_RESET);
+			hub_refuse(v->stream, GODWIT_E_RESET);
 		}
 		forget(v);
 	}

@@ -85,8 +85,6 @@ static void serve(struct forward *f, int fd)
 
 	if (f->listen.kind == TARGET_TCP)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	for (size_t i = 0; i < f->to.endpoint_count; i++)
-		(void)godwit_add_endpoint(hub_node(f->hub), f->to.key, f->to.endpoints[i]);
 	if (c)
 		rv = godwit_stream_open(hub_node(f->hub), f->to.key, f->to.service, &stream);
 	if (rv < 0) {
@@ -259,6 +257,8 @@ int forward_start(struct hub *h, const struct target *listen, const godwit_ticke
 		if (!f->pause || !f->source)
 			rv = GODWIT_E_NOMEM;
 	}
+	for (size_t i = 0; i < to->endpoint_count; i++)
+		(void)godwit_add_endpoint(hub_node(h), to->key, to->endpoints[i]);
 	if (rv < 0) {
 		int error = errno;
 

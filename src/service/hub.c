@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
-
 struct offer {
 	struct offer *next;
 	char service[GODWIT_SERVICE_SIZE];
@@ -152,6 +150,13 @@ void hub_unobserve(struct hub *h, struct hub_observer *o)
 		sweep(h);
 }
 
+void hub_refuse(godwit_stream *stream, int why)
+{
+	godwit_stream_reset(stream, why);
+	godwit_stream_set_user(stream, NULL);
+	godwit_stream_free(stream);
+}
+
 static void incoming(struct hub *h, godwit_stream *stream)
 {
 	godwit_stream_info info;
@@ -163,8 +168,7 @@ static void incoming(struct hub *h, godwit_stream *stream)
 			return;
 		}
 	/* Withdrawn since the node took it. */
-	godwit_stream_reset(stream, GODWIT_E_NO_SERVICE);
-	godwit_stream_free(stream);
+	hub_refuse(stream, GODWIT_E_NO_SERVICE);
 }
 
 static void dispatch(struct hub *h, const godwit_event *event)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -25,7 +26,7 @@ enum {
 enum fd_kind {
 	FD_SOCKET,   /* MSG_DONTWAIT */
 	FD_NONBLOCK, /* an open file description of our own */
-	FD_SHARED,   /* blocking, and not ours alone: one careful call per event */
+	FD_SHARED,   /* blocking, and not ours alone: asked with poll() before each call */
 	FD_FILE,     /* cannot be waited for */
 };
 
@@ -42,6 +43,7 @@ struct pump {
 	godwit_stream *stream;
 	struct end in, out; /* of a socket: the same fd, and the source is in.source */
 	bool one_socket;
+	bool hung;                   /* nobody will read what we write any more */
 	int error;                   /* of the stream, while its last bytes are passed on */
 	struct loop_timer *flushing; /* waits for the kernel to pass them on */
 	gw_time flush_until;
@@ -135,17 +137,30 @@ void pump_stop(struct pump *p)
 
 /* --- bytes --- */
 
+/* Would the call return at once?  Else errno is EAGAIN. */
+static bool ready(const struct end *e, short events)
+{
+	struct pollfd p = { .fd = e->fd, .events = events };
+
+	if (e->kind != FD_SHARED || poll(&p, 1, 0) != 0)
+		return true;
+	errno = EAGAIN;
+	return false;
+}
+
 static ssize_t take(const struct end *e, void *data, size_t len)
 {
 	if (e->kind == FD_SOCKET)
 		return recv(e->fd, data, len, MSG_DONTWAIT);
-	return read(e->fd, data, len);
+	return ready(e, POLLIN) ? read(e->fd, data, len) : -1;
 }
 
 static ssize_t give(const struct end *e, const void *data, size_t len)
 {
 	if (e->kind == FD_SOCKET)
 		return send(e->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (!ready(e, POLLOUT))
+		return -1;
 	return write(e->fd, data, e->kind == FD_SHARED && len > PIPE_SAFE ? PIPE_SAFE : len);
 }
 
@@ -168,7 +183,7 @@ static int local_to_stream(struct pump *p, bool *watch)
 		if (!space)
 			return 0; /* GODWIT_STREAM_WRITABLE will come */
 		*watch = true;
-		if (total >= TURN_BYTES || (total > 0 && p->in.kind == FD_SHARED))
+		if (total >= TURN_BYTES)
 			return 0;
 		n = take(&p->in, space, len);
 		if (n < 0)
@@ -201,7 +216,7 @@ static int stream_to_local(struct pump *p, bool *watch)
 			break;
 		}
 		*watch = true;
-		if (total >= TURN_BYTES || (total > 0 && p->out.kind == FD_SHARED))
+		if (total >= TURN_BYTES)
 			return 0;
 		n = give(&p->out, data, len);
 		if (n < 0)
@@ -295,6 +310,11 @@ static bool run(struct pump *p)
 		finish(p, GODWIT_E_IO, sys);
 		return false;
 	}
+	/* What the local program wrote before it went away is delivered first. */
+	if (p->hung && p->in.ended && !p->out.ended && godwit_stream_delivered(p->stream)) {
+		finish(p, GODWIT_E_IO, EPIPE);
+		return false;
+	}
 	if (p->in.ended && p->out.ended) {
 		close_fds(p);
 		if (godwit_stream_delivered(p->stream)) {
@@ -322,12 +342,19 @@ static void on_fd(void *user, int fd, unsigned events)
 	struct pump *p = user;
 	struct hub *h = p->hub;
 
-	/* Nobody reads what we would write: of a socket, recv() and send() tell better. */
-	if ((events & LOOP_HANGUP) && !p->one_socket && fd == p->out.fd && !p->out.ended)
-		finish(p, GODWIT_E_IO, EPIPE);
-	else
-		(void)run(p);
+	/* Told once, perhaps.  What is to be read still is; a write fails by itself. */
+	p->hung |= (events & LOOP_HANGUP) && fd == p->out.fd;
+	(void)run(p);
 	hub_wake(h);
+}
+
+/* Standard input and output are often one socket. */
+static bool same_socket(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && S_ISSOCK(x.st_mode) &&
+	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 int pump_start(struct hub *h, godwit_stream *stream, int in_fd, int out_fd, pump_done_fn *done,
@@ -336,6 +363,10 @@ int pump_start(struct hub *h, godwit_stream *stream, int in_fd, int out_fd, pump
 	struct loop *loop = hub_loop(h);
 	struct pump *p = calloc(1, sizeof(*p));
 
+	if (in_fd != out_fd && same_socket(in_fd, out_fd)) {
+		close(out_fd);
+		out_fd = in_fd;
+	}
 	if (!p) {
 		close(in_fd);
 		if (out_fd != in_fd)

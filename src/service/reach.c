@@ -13,9 +13,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { ADDRESSES_MAX = 8 };
+enum { ADDRESSES_MAX = 8, LOOKUPS_MAX = 64 };
 
-/* A Unix socket whose backlog is full refuses at once: ask again. */
+/* A Unix socket whose backlog is full refuses at once, or too many names are being looked up: try
+ * again. */
 #define RETRY (20 * GW_MSEC)
 
 /* A name's addresses, as the thread sends them through the pipe. */
@@ -23,6 +24,10 @@ struct answer {
 	size_t count;
 	struct sockaddr_storage addresses[ADDRESSES_MAX];
 };
+
+/* Threads outlive the reach that started them, when the name servers are slow: the number in the
+ * whole process counts. */
+static _Atomic unsigned lookups;
 
 struct lookup {
 	char host[256], port[8];
@@ -179,6 +184,7 @@ static void *lookup_thread(void *user)
 	(void)!send(l->fd, &answer, sizeof(answer), MSG_NOSIGNAL);
 	close(l->fd);
 	free(l);
+	lookups--;
 	return NULL;
 }
 
@@ -202,16 +208,24 @@ static int start_thread(struct lookup *l)
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 512 << 10);
+	lookups++;
 	error = pthread_create(&thread, &attr, lookup_thread, l);
+	if (error)
+		lookups--;
 	pthread_attr_destroy(&attr);
 	return error;
 }
 
 static void look_up(struct reach *r)
 {
-	struct lookup *l = calloc(1, sizeof(*l));
+	struct lookup *l;
 	int pair[2];
 
+	if (lookups >= LOOKUPS_MAX) {
+		loop_timer_set(r->timer, loop_now(r->loop) + RETRY);
+		return;
+	}
+	l = calloc(1, sizeof(*l));
 	if (!l || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
 		free(l);
 		end(r, GODWIT_E_LIMIT);

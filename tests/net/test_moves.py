@@ -78,6 +78,7 @@ def test_ssh_session_survives_client_move(w):
     ssh.stdin.close()
     ssh.wait_out(r"^bye$")
     assert ssh.wait(10) == 0, ssh.err()
+    assert "godwit" not in ssh.err(), ssh.err()
 
 
 def test_psql_transaction_survives_moves(w):

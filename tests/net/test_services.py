@@ -184,6 +184,38 @@ def test_bare_address_is_unreachable(w):
     assert time.monotonic() - started < 10
 
 
+def test_questions_to_a_running_node_are_forgotten(w):
+    """Through a running node every question gets its own answer, and none is asked on for ever."""
+    server, client = pair(w)
+    ticket = server.ticket("echo")
+    server.process.stop()
+    client.up()
+    two_lines(client.run("ping", VECTOR, seconds=10), 4)
+    two_lines(client.run("ping", VECTOR, seconds=10), 4)
+    two_lines(client.run("connect", VECTOR + "/x", data="", seconds=10), 4)
+    two_lines(client.run("ping", ticket, seconds=20), 4)
+    started = time.monotonic()
+    two_lines(client.run("ping", ticket, "--timeout", "1", seconds=10), 124)
+    assert time.monotonic() - started > 0.9, "the end of an old attempt answered a new question"
+    sent = client.status()["datagrams"]["sent"]
+    wait(lambda: time.monotonic() - started > 4, 5, "three seconds")
+    assert client.status()["datagrams"]["sent"] <= sent + 2, "the node still dials"
+
+
+def test_failure_of_one_command_is_its_own(w):
+    """The command whose node serves the others fails: one of them takes over."""
+    server, client = pair(w)
+    ticket = server.ticket("echo")
+    server.process.stop()
+    first = client.spawn("forward", "7001", ticket, "--timeout", "2")
+    first.wait_out("^Forwarding")
+    second = client.spawn("expose", "7002", "--as", "other", "--allow", "any")
+    second.wait_out("godwit forward")
+    assert first.wait(10) == 124, first.err()
+    wait(lambda: client.run("status").code == 0, 5, "the other command's node")
+    assert second.running() and [s["name"] for s in client.status()["services"]] == ["other"], second.err()
+
+
 def test_own_address(w):
     """A node does not dial itself."""
     client = Node(w.b, "client")
@@ -349,7 +381,7 @@ def test_disk_full(w):
     """No room for the identity: a clear error, and no half-written key is left."""
     full = os.path.join(w.dir, "full")
     os.mkdir(full)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", full], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k,mode=700", "none", full], check=True)
     try:
         with open(os.path.join(full, "filler"), "wb", buffering=0) as f:
             try:

@@ -110,7 +110,7 @@ static void start_agent(void)
 
 	assert_int_equal(options_parse(&options, SPECS, "up", 2, args, &f), 0);
 	assert_int_equal(settings_load(&settings, &options, &f), 0);
-	assert_int_equal(home_open(&home, "home", &f), 0);
+	assert_int_equal(home_open(&home, "home", true, &f), 0);
 	assert_int_equal(agent_new(&agent, loop, &home, &settings, false, &f), 0);
 	fd = home_listen(&home, &f);
 	assert_true(fd >= 0);

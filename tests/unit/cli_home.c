@@ -39,7 +39,7 @@ static int setup(void **state)
 	memset(&s, 0, sizeof(s));
 	memset(&f, 0, sizeof(f));
 	memset(&id, 0, sizeof(id));
-	assert_int_equal(home_open(&h, "home", &f), 0);
+	assert_int_equal(home_open(&h, "home", true, &f), 0);
 	return 0;
 }
 
@@ -94,12 +94,12 @@ static void home_is_made_for_its_user_alone(void **state)
 
 	(void)state;
 	assert_int_equal(mode_of("home"), 0700);
-	assert_int_equal(home_open(&deep, "a/b//c/", &f), 0);
+	assert_int_equal(home_open(&deep, "a/b//c/", true, &f), 0);
 	assert_int_equal(mode_of("a"), 0700);
 	assert_int_equal(mode_of("a/b/c"), 0700);
 	home_close(&deep);
 	assert_int_equal(chmod("a/b/c", 0755), 0);
-	assert_int_equal(home_open(&deep, "a/b/c", &f), 0); /* there already */
+	assert_int_equal(home_open(&deep, "a/b/c", true, &f), 0); /* there already */
 	assert_int_equal(mode_of("a/b/c"), 0755);
 	home_close(&deep);
 	home_close(&deep); /* twice is as good */
@@ -112,12 +112,12 @@ static void impossible_homes_are_explained(void **state)
 
 	(void)state;
 	write_file("file", "", 0600);
-	assert_int_equal(home_open(&bad, "file", &f), -1);
+	assert_int_equal(home_open(&bad, "file", true, &f), -1);
 	assert_failure(EXIT_FAILED, "io", "file");
-	assert_int_equal(home_open(&bad, "file/below", &f), -1);
+	assert_int_equal(home_open(&bad, "file/below", true, &f), -1);
 	assert_failure(EXIT_FAILED, "io", "file/below");
 	memset(longest, 'x', PATH_MAX);
-	assert_int_equal(home_open(&bad, longest, &f), -1);
+	assert_int_equal(home_open(&bad, longest, true, &f), -1);
 	assert_failure(EXIT_FAILED, "io", "File name too long");
 }
 
@@ -126,8 +126,8 @@ static void impossible_homes_are_explained(void **state)
 static void lock_is_of_one_process(void **state)
 {
 	int ready[2], go[2], status;
-	pid_t child, holder = -1;
-	char byte;
+	char byte, holder[32];
+	pid_t child;
 
 	(void)state;
 	assert_int_equal(pipe(ready), 0);
@@ -136,40 +136,93 @@ static void lock_is_of_one_process(void **state)
 	if (child == 0) {
 		struct home other;
 
-		if (home_open(&other, "home", &f) < 0 || !home_lock(&other, &holder) ||
+		if (home_open(&other, "home", true, &f) < 0 || home_lock(&other, &f) < 0 ||
 		    write(ready[1], "x", 1) != 1 || read(go[0], &byte, 1) != 1)
 			_exit(1);
 		_exit(0);
 	}
 	close(ready[1]);
 	assert_int_equal(read(ready[0], &byte, 1), 1);
-	assert_false(home_lock(&h, &holder));
-	assert_int_equal(holder, child);
+	assert_int_equal(home_lock(&h, &f), -1);
+	snprintf(holder, sizeof(holder), "process %d", (int)child);
+	assert_failure(EXIT_FAILED, "in-use", holder);
 	assert_int_equal(h.lock_fd, -1);
 	assert_int_equal(write(go[1], "x", 1), 1);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
 
-	assert_true(home_lock(&h, &holder)); /* a dead one's lock is free */
-	assert_int_equal(holder, 0);
+	assert_int_equal(home_lock(&h, &f), 0); /* a dead one's lock is free */
 	assert_int_equal(mode_of("home/lock"), 0600);
 	close(ready[0]);
 	close(go[0]);
 	close(go[1]);
 }
 
+/* It is a number that somebody may kill(1). */
+static void lock_without_a_number_names_none(void **state)
+{
+	struct home second;
+
+	(void)state;
+	assert_int_equal(home_lock(&h, &f), 0);
+	assert_int_equal(ftruncate(h.lock_fd, 0), 0);
+	assert_int_equal(home_open(&second, "home", true, &f), 0);
+	assert_int_equal(home_lock(&second, &f), -1);
+	assert_failure(EXIT_FAILED, "in-use", "starting");
+	assert_null(strstr(f.hint, "kill"));
+	home_close(&second);
+}
+
+static void lock_that_cannot_be_made_is_no_running_node(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir("home/lock", 0700), 0);
+	assert_int_equal(home_lock(&h, &f), -1);
+	assert_failure(EXIT_FAILED, "io", "cannot lock");
+	assert_int_equal(rmdir("home/lock"), 0);
+}
+
+/* Whoever may write it says whom the node serves. */
+static void home_that_others_may_write_is_refused(void **state)
+{
+	struct home open;
+
+	(void)state;
+	assert_int_equal(mkdir("shared", 0700), 0);
+	assert_int_equal(chmod("shared", 0770), 0);
+	assert_int_equal(home_open(&open, "shared", true, &f), -1);
+	assert_failure(EXIT_FAILED, "permission", "others may write");
+	assert_int_equal(chmod("shared", 0755), 0);
+	assert_int_equal(home_open(&open, "shared", true, &f), 0);
+	home_close(&open);
+	assert_int_equal(rmdir("shared"), 0);
+}
+
+static void home_that_is_not_there_is_empty(void **state)
+{
+	struct home none;
+	json_t *kept;
+
+	(void)state;
+	assert_int_equal(home_open(&none, "nowhere", false, &f), 0);
+	assert_int_equal(access("nowhere", F_OK), -1);
+	assert_int_equal(home_connect(&none), -1);
+	kept = home_kept_load(&none, &f);
+	assert_int_equal(json_array_size(kept), 0);
+	json_decref(kept);
+	home_close(&none);
+}
+
 static void lock_ends_with_the_home(void **state)
 {
 	struct home second;
-	pid_t holder;
 
 	(void)state;
-	assert_true(home_lock(&h, &holder));
-	assert_int_equal(home_open(&second, "home", &f), 0);
-	assert_false(home_lock(&second, &holder));
-	assert_int_equal(holder, getpid());
+	assert_int_equal(home_lock(&h, &f), 0);
+	assert_int_equal(home_open(&second, "home", true, &f), 0);
+	assert_int_equal(home_lock(&second, &f), -1);
 	home_close(&h);
-	assert_true(home_lock(&second, &holder));
+	assert_int_equal(home_lock(&second, &f), 0);
 	home_close(&second);
 }
 
@@ -229,7 +282,7 @@ static void control_socket_of_a_long_path_connects(void **state)
 		strcat(path, "a-directory-with-quite-a-long-name-that-nobody-would-use/");
 	strcat(path, "home");
 	assert_true(strlen(path) > 500);
-	assert_int_equal(home_open(&deep, path, &f), 0);
+	assert_int_equal(home_open(&deep, path, true, &f), 0);
 	check_control_socket(&deep);
 	home_close(&deep);
 }
@@ -495,15 +548,15 @@ static void wrong_destinations_are_explained(void **state)
 	make_node();
 	check_refused("laptop", NULL, "laptop"); /* no file of names */
 	write_names();
-	check_refused("nobody/ssh", "", "\"nobody/ssh\"");
+	check_refused("nobody/ssh", "", "no name \"nobody\"");
 	check_refused("lonely", NULL, "\"lonely\"");
 	check_refused("hidden", NULL, "\"hidden\"");
 	check_refused("#hidden", NULL, "\"#hidden\"");
 	check_refused("wrong/ssh", "", "x/ssh");
 	check_refused("", NULL, "\"\"");
-	check_refused("/ssh", "", "/ssh");
-	check_refused("laptop/", "", "makes no sense");
-	check_refused("laptop/No Name", "", "makes no sense");
+	check_refused("/ssh", "", "no name");
+	check_refused("laptop/", "", "no name for a service");
+	check_refused("laptop/No Name", "", "no name for a service");
 	snprintf(text, sizeof(text), "%s", address);
 	text[20] = text[20] == 'a' ? 'b' : 'a';
 	check_refused(text, NULL, "checksum");
@@ -607,6 +660,10 @@ int main(void)
 		TEST(home_is_made_for_its_user_alone),
 		TEST(impossible_homes_are_explained),
 		TEST(lock_is_of_one_process),
+		TEST(lock_without_a_number_names_none),
+		TEST(lock_that_cannot_be_made_is_no_running_node),
+		TEST(home_that_others_may_write_is_refused),
+		TEST(home_that_is_not_there_is_empty),
 		TEST(lock_ends_with_the_home),
 		TEST(control_socket_connects),
 		TEST(control_socket_of_a_long_path_connects),

@@ -641,33 +641,56 @@ static void program_that_stops_reading_resets_the_stream(void **state)
 	check_reader_goes(make_pipes);
 }
 
-/* Without a byte to write, a pipe whose reader has gone is noticed. */
-static void pipe_without_a_reader_fails(void **state)
+/* What the program wrote before it went away arrives, then nobody waits for an answer. */
+static void pipe_without_a_reader_fails_at_the_end_of_input(void **state)
 {
 	(void)state;
 	make_pipes();
 	start_pump();
-	up.total = 1;
-	RUN_UNTIL(up.received == 1);
 	close(program_in);
 	program_in = -1;
+	up.total = BULK;
+	up.finish = true;
 	RUN_UNTIL(done);
 	assert_done(GODWIT_E_IO);
 	assert_int_equal(done_sys, EPIPE);
 	RUN_UNTIL(up.receive_error);
+	assert_int_equal(up.received, BULK);
+	assert_false(up.wrong);
 	assert_int_equal(up.receive_error, GODWIT_E_RESET);
 }
 
-static void pipe_that_never_had_a_reader_fails(void **state)
+static void pipe_that_never_had_a_reader_fails_with_the_first_byte(void **state)
 {
 	(void)state;
 	make_pipes();
 	close(program_in);
 	program_in = -1;
 	start_pump();
+	up.total = 1;
+	RUN_UNTIL(up.received == 1);
+	assert_false(done);
+	down.total = 1;
 	RUN_UNTIL(done);
 	assert_done(GODWIT_E_IO);
 	assert_int_equal(done_sys, EPIPE);
+}
+
+/* socat EXEC and others: standard input and output are one socket under two numbers. */
+static void one_socket_under_two_numbers_loses_nothing(void **state)
+{
+	(void)state;
+	make_socketpair();
+	pump_out = dup(pump_in);
+	start_pump();
+	up.total = 100;
+	up.finish = true;
+	RUN_UNTIL(up.received == 100 && up.ended);
+	down.total = 100;
+	down.finish = true;
+	RUN_UNTIL(done && down.ended);
+	assert_done(0);
+	assert_int_equal(down.received, 100);
 }
 
 /* --- the stream fails --- */
@@ -887,8 +910,11 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(program_that_stops_reading_resets_the_stream, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(pipe_without_a_reader_fails, setup, teardown),
-		cmocka_unit_test_setup_teardown(pipe_that_never_had_a_reader_fails, setup,
+		cmocka_unit_test_setup_teardown(pipe_without_a_reader_fails_at_the_end_of_input,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			pipe_that_never_had_a_reader_fails_with_the_first_byte, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_socket_under_two_numbers_loses_nothing, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(refused_stream_resets_the_connection, setup,
 						teardown),
