@@ -256,17 +256,16 @@ static void connect_done(void *user, int error, int sys)
 	struct failure f;
 
 	op->pump = NULL;
-	if (error == GODWIT_E_IO && sys == EPIPE) {
-		end(op, NULL); /* who read our output has had enough: ssh at its end, head(1) */
+	/* EPIPE: who read our output has had enough, as ssh at its end, or head(1). */
+	if (error == 0 || (error == GODWIT_E_IO && sys == EPIPE)) {
+		end(op, NULL);
 	} else if (error == GODWIT_E_IO) {
 		fail_error(&f, error, "%s", "");
 		fail_message(&f, "standard input or output: %s", strerror(sys));
 		fail_hint(&f, "look at the program at the other end of the pipe");
 		end(op, &f);
-	} else if (error) {
-		end_error(op, error);
 	} else {
-		end(op, NULL);
+		end_error(op, error);
 	}
 }
 
