@@ -8,21 +8,13 @@
 
 #include <cmocka.h>
 
-#include "service/service.h"
+#include "service_pair.h"
 
 #define PATIENCE (30 * GW_SEC)
 #define SECONDS 0.25
 
 enum { ECHOED = 1000003, ROUND_BYTES = 64, ROUNDS_MAX = 1001 };
 
-struct side {
-	godwit_node *node;
-	struct hub *hub;
-	uint8_t key[GODWIT_KEY_SIZE];
-};
-
-static struct loop *loop;
-static struct side near, far;
 static struct bench_server *server;
 static struct bench *bench;
 static unsigned done, progresses;
@@ -59,36 +51,13 @@ static void on_progress(void *user, double elapsed, double gbit_s)
 
 static void turn(void)
 {
-	hub_wake(near.hub);
-	hub_wake(far.hub);
-	loop_run_once(loop, 10 * GW_MSEC);
+	pair_turn(10 * GW_MSEC);
 }
 
-#define RUN_UNTIL(condition)                                                                       \
-	do {                                                                                       \
-		gw_time give_up = loop_clock() + PATIENCE;                                         \
-		while (!(condition)) {                                                             \
-			assert_true(loop_clock() < give_up);                                       \
-			turn();                                                                    \
-		}                                                                                  \
-	} while (0)
-
-static void start_side(struct side *s)
-{
-	godwit_options o;
-
-	godwit_options_init(&o);
-	o.ephemeral = true;
-	o.listen = "127.0.0.1:0";
-	assert_int_equal(godwit_node_new(&s->node, &o), 0);
-	assert_int_equal(hub_new(&s->hub, loop, s->node), 0);
-	godwit_node_key(s->node, s->key);
-}
+#define RUN_UNTIL(condition) RUN_UNTIL_WITHIN(PATIENCE, turn, condition)
 
 static int setup(void **state)
 {
-	char endpoint[GODWIT_ENDPOINT_SIZE];
-
 	(void)state;
 	bench = NULL;
 	stream = NULL;
@@ -96,12 +65,7 @@ static int setup(void **state)
 	has_result = wrong = false;
 	last_elapsed = 0;
 	sent = received = 0;
-	assert_int_equal(loop_new(&loop), 0);
-	start_side(&near);
-	start_side(&far);
-	assert_int_equal(godwit_node_endpoints(far.node, &endpoint, 1), 1);
-	assert_int_equal(godwit_add_endpoint(near.node, far.key, endpoint), 0);
-	assert_int_equal(godwit_allow(far.node, NULL, NULL), 0);
+	pair_start();
 	assert_int_equal(bench_serve(far.hub, &server), 0);
 	return 0;
 }
@@ -113,11 +77,7 @@ static int teardown(void **state)
 		bench_stop(bench);
 	godwit_stream_free(stream);
 	bench_serve_stop(server);
-	hub_free(near.hub);
-	hub_free(far.hub);
-	godwit_node_free(near.node);
-	godwit_node_free(far.node);
-	loop_free(loop);
+	pair_stop();
 	return 0;
 }
 

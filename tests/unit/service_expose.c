@@ -19,17 +19,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "service/service.h"
+#include "service_pair.h"
 
 #define PATIENCE (20 * GW_SEC)
 
 enum { MANY = 200, MESSAGE = 5000 };
-
-struct side {
-	godwit_node *node;
-	struct hub *hub;
-	uint8_t key[GODWIT_KEY_SIZE];
-};
 
 /* One connection to the echo server. */
 struct echo {
@@ -46,8 +40,6 @@ struct client {
 	int error;
 };
 
-static struct loop *loop;
-static struct side near, far;
 static struct expose *expose;
 static struct forward *forward;
 static godwit_ticket to;
@@ -263,19 +255,10 @@ static void turn(void)
 		client_sends(i);
 		client_reads(i);
 	}
-	hub_wake(near.hub);
-	hub_wake(far.hub);
-	loop_run_once(loop, GW_MSEC);
+	pair_turn(GW_MSEC);
 }
 
-#define RUN_UNTIL(condition)                                                                       \
-	do {                                                                                       \
-		gw_time give_up = loop_clock() + PATIENCE;                                         \
-		while (!(condition)) {                                                             \
-			assert_true(loop_clock() < give_up);                                       \
-			turn();                                                                    \
-		}                                                                                  \
-	} while (0)
+#define RUN_UNTIL(condition) RUN_UNTIL_WITHIN(PATIENCE, turn, condition)
 
 static bool all_received(void)
 {
@@ -309,18 +292,6 @@ static void on_report(void *user, int error)
 	reported = error;
 }
 
-static void start_side(struct side *s)
-{
-	godwit_options o;
-
-	godwit_options_init(&o);
-	o.ephemeral = true;
-	o.listen = "127.0.0.1:0";
-	assert_int_equal(godwit_node_new(&s->node, &o), 0);
-	assert_int_equal(hub_new(&s->hub, loop, s->node), 0);
-	godwit_node_key(s->node, s->key);
-}
-
 static int setup(void **state)
 {
 	char ticket[GODWIT_TICKET_SIZE];
@@ -333,10 +304,7 @@ static int setup(void **state)
 	n_echoes = n_live = n_clients = 0;
 	server_source = NULL;
 	server_fd = -1;
-	assert_int_equal(loop_new(&loop), 0);
-	start_side(&near);
-	start_side(&far);
-	assert_int_equal(godwit_allow(far.node, NULL, NULL), 0);
+	pair_start();
 	assert_int_equal(godwit_node_ticket(far.node, "echo", ticket), 0);
 	assert_int_equal(godwit_ticket_parse(ticket, &to), 0);
 	return 0;
@@ -364,11 +332,7 @@ static int teardown(void **state)
 	for (size_t i = 0; i < n_echoes; i++)
 		if (echoes[i].source)
 			hang_up(&echoes[i]);
-	hub_free(near.hub);
-	hub_free(far.hub);
-	godwit_node_free(near.node);
-	godwit_node_free(far.node);
-	loop_free(loop);
+	pair_stop();
 	return 0;
 }
 

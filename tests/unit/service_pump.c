@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "service/service.h"
+#include "service_pair.h"
 
 #define PATIENCE (20 * GW_SEC)
 
@@ -35,15 +35,7 @@ struct flow {
 	int send_error, receive_error;
 };
 
-struct side {
-	godwit_node *node;
-	struct hub *hub;
-	uint8_t key[GODWIT_KEY_SIZE];
-};
-
 static uint8_t noise[2][BULK];
-static struct loop *loop;
-static struct side near, far;
 static struct flow up, down; /* from the program to the peer, and back */
 static int program_in, program_out, pump_in, pump_out;
 static godwit_stream *near_stream, *peer;
@@ -211,36 +203,13 @@ static void turn(void)
 {
 	program_turn();
 	peer_turn();
-	hub_wake(near.hub);
-	hub_wake(far.hub);
-	loop_run_once(loop, GW_MSEC);
+	pair_turn(GW_MSEC);
 }
 
-#define RUN_UNTIL(condition)                                                                       \
-	do {                                                                                       \
-		gw_time give_up = loop_clock() + PATIENCE;                                         \
-		while (!(condition)) {                                                             \
-			assert_true(loop_clock() < give_up);                                       \
-			turn();                                                                    \
-		}                                                                                  \
-	} while (0)
-
-static void start_side(struct side *s)
-{
-	godwit_options o;
-
-	godwit_options_init(&o);
-	o.ephemeral = true;
-	o.listen = "127.0.0.1:0";
-	assert_int_equal(godwit_node_new(&s->node, &o), 0);
-	assert_int_equal(hub_new(&s->hub, loop, s->node), 0);
-	godwit_node_key(s->node, s->key);
-}
+#define RUN_UNTIL(condition) RUN_UNTIL_WITHIN(PATIENCE, turn, condition)
 
 static int setup(void **state)
 {
-	char endpoint[GODWIT_ENDPOINT_SIZE];
-
 	(void)state;
 	up = (struct flow){ .data = noise[0] };
 	down = (struct flow){ .data = noise[1] };
@@ -249,13 +218,8 @@ static int setup(void **state)
 	pump = NULL;
 	done = 0;
 	done_error = done_sys = 1;
-	assert_int_equal(loop_new(&loop), 0);
-	start_side(&near);
-	start_side(&far);
-	assert_int_equal(godwit_node_endpoints(far.node, &endpoint, 1), 1);
-	assert_int_equal(godwit_add_endpoint(near.node, far.key, endpoint), 0);
+	pair_start();
 	assert_int_equal(hub_offer(far.hub, "peer", on_incoming, NULL), 0);
-	assert_int_equal(godwit_allow(far.node, NULL, NULL), 0);
 	return 0;
 }
 
@@ -266,11 +230,7 @@ static int teardown(void **state)
 		pump_stop(pump);
 	program_dies();
 	godwit_stream_free(peer);
-	hub_free(near.hub);
-	hub_free(far.hub);
-	godwit_node_free(near.node);
-	godwit_node_free(far.node);
-	loop_free(loop);
+	pair_stop();
 	return 0;
 }
 
