@@ -20,6 +20,9 @@
 #define DRAIN_PATIENCE (2 * GW_SEC)
 #define DRAIN_POLL (20 * GW_MSEC)
 
+/* A node answers questions about itself at once, unless it is stopped. */
+#define NODE_PATIENCE (5 * GW_SEC)
+
 /* Another process has the lock but not yet the control socket: it is starting. */
 enum { STARTING_TRIES = 150, STARTING_WAIT_MS = 20 };
 
@@ -36,6 +39,7 @@ struct session {
 	struct loop_source *signals;
 	int signal_fd;
 	struct loop_timer *drain;
+	struct loop_timer *patience; /* with a running node that should answer at once */
 	gw_time drain_until;
 	bool done, failed;
 	bool fatal; /* what ended us ends all who use our node */
@@ -210,6 +214,19 @@ static void note_ignored(const struct settings *s)
 				setting_name(OWN[i]));
 }
 
+static void on_impatient(void *user)
+{
+	struct session *s = user;
+	struct failure f;
+
+	fail_error(&f, GODWIT_E_TIMEOUT, "node");
+	f.exit = EXIT_FAILED;
+	fail_message(&f, "the node of this home does not answer");
+	fail_hint(&f, "see whether its process is stopped (its number is in %.200s/lock)",
+		  s->home.path);
+	fail(s, &f);
+}
+
 static int ask_running(struct session *s, int fd)
 {
 	const int *fds = s->o->fds[0] >= 0 ? s->o->fds : NULL;
@@ -221,6 +238,11 @@ static int ask_running(struct session *s, int fd)
 	rv = control_call_new(&s->call, s->loop, fd, s->o->request, fds, sink_of(s, &sink));
 
 	close_fds(s->o->fds);
+	if (s->o->kind == SESSION_RUNNING) {
+		s->patience = loop_timer_new(s->loop, on_impatient, s);
+		if (s->patience)
+			loop_timer_set(s->patience, loop_clock() + NODE_PATIENCE);
+	}
 	return rv < 0 ? fail_error(&s->failure, rv, "control socket") : 0;
 }
 
@@ -359,6 +381,7 @@ static void clear(struct session *s)
 	control_free(s->control, &words);
 	agent_free(s->agent);
 	loop_timer_free(s->drain);
+	loop_timer_free(s->patience);
 	if (s->signals)
 		loop_remove(s->signals);
 	if (s->signal_fd >= 0)

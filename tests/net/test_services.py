@@ -461,6 +461,19 @@ def test_address_any_case(w):
 # --- status, ping, ticket, bench, config, help ---
 
 
+def test_stopped_node(w):
+    """A node whose process is stopped: status says so instead of waiting for ever."""
+    node = Node(w.a, "server").up()
+    node.process.signal(19)
+    try:
+        r = node.run("status", seconds=20)
+        two_lines(r, 1)
+        assert "does not answer" in r.err, r.err
+    finally:
+        node.process.signal(18)
+    assert node.status()["address"] == node.address
+
+
 def test_status_json(w):
     """`status --json` has the keys of the contract, and they tell the truth."""
     server, client = pair(w)
