@@ -591,6 +591,9 @@ static void follow(struct connection *c, gw_time now)
 		return;
 	c->path.remote = remote;
 	addr_from_sockaddr(&c->path.local, p->local.addr, p->local.addrlen);
+	/* Should this connection fail before the address is validated: a handshake decides. */
+	if (c->peer && c->state == CONN_USED)
+		dial_add_hint(c->peer, &remote);
 	mtu_migrated(c, now);
 }
 

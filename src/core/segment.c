@@ -240,9 +240,10 @@ static int take_new(struct peer *p, struct rx_segment *segment, const struct seg
 		answer(p, FRAME_RESET, h->id, STREAM_CODE_LOST);
 		return 0;
 	}
-	if (h->offset != 0)
-		return GW_E_PROTOCOL;
 	code = admit(p, h);
+	/* Refused before, and our answer was lost: its first bytes were acknowledged and dropped. */
+	if (code == 0 && h->offset != 0)
+		code = STREAM_CODE_LOST;
 	if (code == 0 && seen_add(&p->seen, h->id / 2) < 0)
 		return GW_E_PROTOCOL;
 	s = code == 0 ? stream_new(p, h->id, h->service, true, now) : NULL;

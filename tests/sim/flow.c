@@ -340,6 +340,8 @@ static size_t write_once(struct end *e, size_t len)
 		stream_write_commit(e->stream, len, s->now);
 		return len;
 	}
+	if (len > sizeof(data))
+		len = sizeof(data);
 	pattern(e->flow, e->side, e->sent, data, len);
 	n = stream_write(e->stream, data, len, s->now);
 	if (n < 0) {

@@ -352,7 +352,9 @@ static void build_rebinding(struct sim *s)
 	net_nat(s, 0, sim_chance(s, 50) ? timeout : 0);
 	start_two(s);
 	long_flow(s, &s->procs[0], &s->procs[1], 6000, 60 * KB);
-	random_flows(s, 6, 6000, 100 * KB);
+	/* They begin while the long one lives: without streams the host behind the NAT is silent,
+	 * and nobody can call it at an address that it does not know itself. */
+	random_flows(s, 6, 3000, 100 * KB);
 	for (uint64_t n = sim_between(s, 1, 6); n; n--)
 		on_host(s, later(s, 1, 8000), 0, act_rebind);
 	if (sim_chance(s, 40)) { /* behind the NAT the stream is quiet for minutes */
@@ -758,7 +760,10 @@ static void build_denied_service(struct sim *s)
 		f->ends[0].finish = FINISH_LAST; /* it must learn of the refusal */
 		flow_allow(f, unknown ? GW_E_NO_SERVICE : GW_E_DENIED);
 	}
-	if (sim_chance(s, 30))
+	if (sim_chance(s, 40))
+		each_link(s, lossy_link);
+	/* The refusal may be lost with the connection that carried it. */
+	for (uint64_t n = sim_between(s, 0, 3); n; n--)
 		on_host(s, later(s, 10, 2000), 0, act_move)->notify = true;
 }
 
