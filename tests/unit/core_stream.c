@@ -210,6 +210,35 @@ static void test_services(void **state)
 	expect_gone(p);
 }
 
+/* The peer refuses, its answer is lost, but later bytes are acknowledged: on the next connection
+ * the stream begins behind them, and is refused again. */
+static void test_refusal_lost_in_a_move(void **state)
+{
+	struct pair *p = *state;
+	struct stream *s;
+
+	assert_int_equal(node_dial(p->n[0].node, p->n[1].id.key, p->now), 0);
+	assert_true(pair_wait_connected(p));
+	pair_run(p, GW_SEC);
+	s = pair_open(p, "nothing");
+	pair_run(p, 100 * GW_USEC);
+	p->n[0].cut = true; /* what is under way arrives, the answer does not */
+	pair_run(p, 2 * GW_MSEC);
+	p->n[0].cut = false;
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(stream_write(s, "more", 4, p->now), 4);
+		pair_run(p, 100 * GW_USEC);
+	}
+	pair_run(p, 4 * GW_MSEC);
+	assert_false(pair_flags(p, 0, s) & STREAM_FAILED);
+	node_debug_move(p->n[0].node, p->now);
+	assert_true(pair_wait_flags(p, 0, s, STREAM_FAILED));
+	assert_int_equal(stream_error(s), GW_E_NO_SERVICE);
+	assert_true(p->n[0].connected <= 3);
+	stream_release(s, p->now);
+	expect_gone(p);
+}
+
 /* Fill until nothing more fits and time changes nothing; the total. */
 static size_t fill(struct pair *p, struct stream *s)
 {
@@ -329,6 +358,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reset_by_accepter, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_release_resets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_services, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refusal_lost_in_a_move, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reader_stops_writer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_writable_comes_after_a_short_write, setup,
 						teardown),
