@@ -188,6 +188,7 @@ typedef struct godwit_peer_info {
 	uint64_t heard_ms;                   /* since the last authenticated packet; GODWIT_NEVER */
 	uint64_t since_ms;                   /* the present connection is in use */
 	uint64_t retry_ms;                   /* parked with streams: next dial in */
+	size_t endpoints;                    /* known, where it may be dialled */
 	size_t streams;
 	uint64_t moves, tx_bytes, rx_bytes;
 	size_t payload; /* UDP payload in use, bytes */

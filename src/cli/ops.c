@@ -120,11 +120,11 @@ static bool find_peer(const struct op *op, godwit_peer_info *out)
 	return found;
 }
 
-static bool is_known(const struct op *op)
+static bool has_endpoints(const struct op *op)
 {
 	godwit_peer_info info;
 
-	return find_peer(op, &info) && info.heard_ms != GODWIT_NEVER;
+	return find_peer(op, &info) && info.endpoints > 0;
 }
 
 static void end_error(struct op *op, int error)
@@ -132,8 +132,7 @@ static void end_error(struct op *op, int error)
 	struct failure f;
 
 	fail_error(&f, error, "%s", "");
-	if (error == GODWIT_E_UNREACHABLE && list_in(&op->link) && op->to.endpoint_count == 0 &&
-	    !is_known(op)) {
+	if (error == GODWIT_E_UNREACHABLE && list_in(&op->link) && !has_endpoints(op)) {
 		fail_message(&f, "no endpoint of that address is known");
 		fail_hint(&f, "a ticket in its place: `godwit ticket` on the other machine");
 	}

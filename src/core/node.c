@@ -478,6 +478,7 @@ void peer_describe(const struct peer *p, struct peer_info *out)
 	out->state = peer_state(p);
 	out->error = p->error;
 	out->retry_at = p->dial_at;
+	out->endpoints = p->n_endpoints;
 	out->streams = p->n_live;
 	out->moves = p->moves;
 	out->tx_bytes = p->tx_bytes;

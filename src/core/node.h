@@ -123,6 +123,7 @@ struct peer_info {
 	gw_time heard_at;   /* last authenticated packet; 0 never */
 	gw_time used_since; /* of the present connection */
 	gw_time retry_at;   /* when parked with streams: next dial */
+	size_t endpoints;   /* where it may be dialled */
 	size_t streams;
 	uint64_t moves;              /* times the streams changed connection */
 	uint64_t tx_bytes, rx_bytes; /* stream bytes acknowledged, delivered */

@@ -86,16 +86,6 @@ void address_format(const uint8_t key[KEY_SIZE], char out[ADDRESS_SIZE])
 	base32_encode(out, raw, sizeof(raw));
 }
 
-void address_format_short(const uint8_t key[KEY_SIZE], char out[ADDRESS_SHORT_SIZE])
-{
-	char text[ADDRESS_SIZE];
-
-	address_format(key, text);
-	memcpy(out, text, 5);
-	memcpy(out + 5, "\xe2\x80\xa6", 3); /* an ellipsis */
-	memcpy(out + 8, text + ADDRESS_LEN - 5, 6);
-}
-
 int address_parse(uint8_t key[KEY_SIZE], const char *text)
 {
 	uint8_t raw[RAW_SIZE], check[CHECK_SIZE];

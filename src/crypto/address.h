@@ -17,9 +17,6 @@ enum word_type { WORD_NODE = 0x68, WORD_TICKET = 0x98, WORD_INVITE = 0x40, WORD_
 
 /* `out` gets 56 characters and NUL. */
 void address_format(const uint8_t key[KEY_SIZE], char out[ADDRESS_SIZE]);
-/* "ndlvv…ruh7a": first five and last five characters with an ellipsis, for people. */
-enum { ADDRESS_SHORT_SIZE = 16 };
-void address_format_short(const uint8_t key[KEY_SIZE], char out[ADDRESS_SHORT_SIZE]);
 
 /* Case does not matter.  GW_E_LENGTH, GW_E_CHARACTER, GW_E_CHECKSUM, GW_E_TYPE, GW_E_KEY
  * (non-canonical or small order), GW_E_FORMAT (non-zero padding bits). */

@@ -2,11 +2,11 @@
 /* Nodes of the public API: making, driving and freeing them, their peers and events. */
 #include <errno.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "io/entropy.h"
 #include "lib/drive.h"
 
@@ -89,8 +89,9 @@ static int open_sockets(godwit_node *node, const char *listen)
 		return error;
 	/* Without it we live on, and notice changes by silence alone. */
 	if (netmon_open(&node->netmon) != 0)
-		log_warn("no network monitor (%s): address changes are noticed late",
-			 strerror(errno));
+		fprintf(stderr,
+			"godwit: no network monitor (%s): address changes are noticed late\n",
+			strerror(errno));
 	return 0;
 }
 

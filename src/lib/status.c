@@ -135,6 +135,7 @@ static void describe_peer(const struct peer *p, godwit_peer_info *out, gw_time n
 	out->rtt_us = info.rtt / GW_USEC;
 	out->heard_ms = info.heard_at ? ms_since(info.heard_at, now) : GODWIT_NEVER;
 	out->retry_ms = ms_until(info.retry_at, now);
+	out->endpoints = info.endpoints;
 	out->streams = info.streams;
 	out->moves = info.moves;
 	out->tx_bytes = info.tx_bytes;

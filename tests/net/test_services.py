@@ -190,10 +190,15 @@ def test_questions_to_a_running_node_are_forgotten(w):
     ticket = server.ticket("echo")
     server.process.stop()
     client.up()
-    two_lines(client.run("ping", VECTOR, seconds=10), 4)
+    r = client.run("ping", VECTOR, seconds=10)
+    two_lines(r, 4)
+    assert "no endpoint" in r.err, r.err
     two_lines(client.run("ping", VECTOR, seconds=10), 4)
     two_lines(client.run("connect", VECTOR + "/x", data="", seconds=10), 4)
     two_lines(client.run("ping", ticket, seconds=20), 4)
+    known = client.run("ping", server.address, seconds=20)
+    two_lines(known, 4)
+    assert "no endpoint" not in known.err, known.err  # the ticket's are remembered
     started = time.monotonic()
     two_lines(client.run("ping", ticket, "--timeout", "1", seconds=10), 124)
     assert time.monotonic() - started > 0.9, "the end of an old attempt answered a new question"

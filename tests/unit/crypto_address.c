@@ -198,7 +198,7 @@ static void base32_has_32_characters_in_two_cases(void **state)
 static void vector_of_the_design(void **state)
 {
 	uint8_t key[KEY_SIZE], back[KEY_SIZE];
-	char text[ADDRESS_SIZE], brief[ADDRESS_SHORT_SIZE];
+	char text[ADDRESS_SIZE];
 
 	(void)state;
 	from_hex(key, sizeof(key), KEY_HEX);
@@ -207,8 +207,6 @@ static void vector_of_the_design(void **state)
 	assert_int_equal(strlen(text), ADDRESS_LEN);
 	assert_int_equal(parse(back, ADDRESS), 0);
 	assert_memory_equal(back, key, KEY_SIZE);
-	address_format_short(key, brief);
-	assert_string_equal(brief, "ndlvv\u2026ruh7a");
 }
 
 static void every_key_comes_back(void **state)
