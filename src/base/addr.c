@@ -129,7 +129,7 @@ bool addr_equal(const struct addr *a, const struct addr *b)
 
 bool path_equal(const struct path *a, const struct path *b)
 {
-	return a->ifindex == b->ifindex && addr_equal(&a->local, &b->local) &&
+	return a->ifindex == b->ifindex && a->via == b->via && addr_equal(&a->local, &b->local) &&
 	       addr_equal(&a->remote, &b->remote);
 }
 

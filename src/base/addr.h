@@ -22,11 +22,13 @@ struct addr {
 	uint8_t ip[16]; /* network order; IPv4 in the first four bytes, the rest zero */
 };
 
-/* A direct path.  `local` may be ADDR_NONE and `ifindex` 0: the kernel chooses. */
+/* Where datagrams go.  `local` may be ADDR_NONE and `ifindex` 0: the kernel chooses.  `via` 0 is
+ * the main UDP socket; other numbers are conduits: further UDP sockets, and TLS links. */
 struct path {
 	struct addr local;
 	uint32_t ifindex;
 	struct addr remote;
+	uint32_t via;
 };
 
 /* One address of this host, as the network monitor reports it. */

@@ -8,9 +8,9 @@
 #include "core/dial.h"
 #include "core/mtu.h"
 #include "core/peer.h"
-#include "core/quic.h"
+#include "quic/quic.h"
 #include "core/segment.h"
-#include "core/tls.h"
+#include "quic/tls.h"
 
 enum { CONTROL_STREAM = 0 };
 
@@ -366,8 +366,7 @@ static struct connection *connection_new(struct node *n, bool dialler, const str
 	c->created_at = c->state_since = c->heard_at = c->progress_at = c->now = now;
 	c->stream_heard_at = c->outstanding_since = GW_NEVER;
 	c->control_id = -1;
-	c->ref.get_conn = get_conn;
-	c->ref.user_data = c;
+	c->tls.accept = peer_accept_key;
 	list_init(&c->rx_segments);
 	mtu_init(&c->mtu, n, path);
 	c->token = rng_u64(n->rng);
@@ -430,7 +429,7 @@ struct connection *connection_dial(struct peer *p, const struct path *path, gw_t
 	if (!register_cid(c, &scid) ||
 	    ngtcp2_conn_client_new(&c->quic, &dcid, &scid, &quic_path, NGTCP2_PROTO_VER_V1,
 				   &CALLBACKS, &settings, &params, NULL, c) != 0 ||
-	    tls_session_new(c) < 0) {
+	    tls_session_new(&c->tls, &c->node->tls, true, ALPN_NODE, c->quic, get_conn, c) < 0) {
 		map_remove(&c->node->by_cid, cid_key(scid.data));
 		connection_free(c);
 		return NULL;
@@ -466,7 +465,8 @@ struct connection *connection_accept(struct node *n, const struct path *path, co
 	if (!register_cid(c, &scid) ||
 	    ngtcp2_conn_server_new(&c->quic, &hd.scid, &scid, &quic_path, hd.version, &CALLBACKS,
 				   &settings, &params, NULL, c) != 0 ||
-	    tls_session_new(c) < 0 || !register_cid(c, &hd.dcid)) {
+	    tls_session_new(&c->tls, &n->tls, false, ALPN_NODE, c->quic, get_conn, c) < 0 ||
+	    !register_cid(c, &hd.dcid)) {
 		map_remove(&n->by_cid, cid_key(scid.data));
 		connection_free(c);
 		return NULL;
@@ -512,8 +512,7 @@ void connection_free(struct connection *c)
 		segment_free(container_of(i, struct rx_segment, link));
 	if (c->quic)
 		ngtcp2_conn_del(c->quic);
-	if (c->tls)
-		gnutls_deinit(c->tls);
+	tls_session_free(&c->tls);
 	chain_clear(&c->control);
 	n->n_connections--;
 	free(c);
@@ -541,14 +540,14 @@ static int read_error(struct connection *c, int liberr)
 	struct quic_close close;
 
 	if (liberr != NGTCP2_ERR_DRAINING)
-		return liberr == NGTCP2_ERR_CRYPTO && c->dialler && c->key_known &&
-				       memcmp(c->key, c->peer->key, KEY_SIZE) != 0
+		return liberr == NGTCP2_ERR_CRYPTO && c->dialler && c->tls.key_known &&
+				       memcmp(c->tls.key, c->peer->key, KEY_SIZE) != 0
 			       ? GW_E_KEY
 			       : GW_E_PROTOCOL;
 	quic_close_get(c->quic, &close);
 	/* 0x100 + TLS alert; before its key is known anybody may have sent it. */
 	if (!close.application)
-		return close.code == 0x100 + 42 && c->key_known ? GW_E_DENIED : GW_E_PROTOCOL;
+		return close.code == 0x100 + 42 && c->tls.key_known ? GW_E_DENIED : GW_E_PROTOCOL;
 	switch (close.code) {
 	case CLOSE_EXIT:
 		return GW_E_EXITED;
@@ -575,7 +574,7 @@ static void read_failed(struct connection *c, int liberr, gw_time now)
 	if (liberr != NGTCP2_ERR_DRAINING && liberr != NGTCP2_ERR_DROP_CONN &&
 	    liberr != NGTCP2_ERR_RETRY)
 		c->liberr = liberr;
-	if (!c->dialler && liberr == NGTCP2_ERR_CRYPTO && c->key_known)
+	if (!c->dialler && liberr == NGTCP2_ERR_CRYPTO && c->tls.key_known)
 		c->node->stats.drop_refused++;
 	connection_kill(c, CLOSE_NONE, error, now);
 }

@@ -8,10 +8,10 @@
 #include "core/mtu.h"
 #include "core/peer.h"
 #include "core/policy.h"
-#include "core/quic.h"
+#include "quic/quic.h"
 #include "core/segment.h"
 #include "core/stream.h"
-#include "core/tls.h"
+#include "quic/tls.h"
 
 /* --- life --- */
 
@@ -60,7 +60,7 @@ struct node *node_new(const struct node_config *config, gw_time now)
 	map_init(&n->by_cid, rng_u64(n->rng));
 	map_init(&n->by_token, rng_u64(n->rng));
 	map_init(&n->by_key, rng_u64(n->rng));
-	if (policy_init(&n->policy) < 0 || tls_init(n) < 0) {
+	if (policy_init(&n->policy) < 0 || tls_init(&n->tls, &n->identity) < 0) {
 		policy_clear(&n->policy);
 		identity_wipe(&n->identity);
 		free(n);
@@ -85,7 +85,7 @@ void node_free(struct node *n)
 	slab_clear(&n->peer_slab);
 	slab_clear(&n->stream_slab);
 	policy_clear(&n->policy);
-	tls_clear(n);
+	tls_clear(&n->tls);
 	identity_wipe(&n->identity);
 	free(n);
 }

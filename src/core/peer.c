@@ -11,7 +11,7 @@
 #include "core/policy.h"
 #include "core/segment.h"
 #include "core/stream.h"
-#include "core/tls.h"
+#include "quic/tls.h"
 
 /* Beyond this many, peers that nothing depends on are forgotten. */
 enum { PEERS_KEEP = 4096 };
@@ -215,19 +215,20 @@ static bool meet(struct peer *p, struct connection *via, const struct frame *f, 
 	return true;
 }
 
-bool tls_accept_key(struct connection *c)
+bool peer_accept_key(struct tls_session *tls)
 {
+	const struct connection *c = container_of(tls, struct connection, tls);
 	const struct node *n = c->node;
 	const struct peer *p;
 
 	if (c->dialler)
-		return memcmp(c->key, c->peer->key, KEY_SIZE) == 0;
-	if (memcmp(c->key, n->identity.key, KEY_SIZE) == 0 || n->closing)
+		return memcmp(c->tls.key, c->peer->key, KEY_SIZE) == 0;
+	if (memcmp(c->tls.key, n->identity.key, KEY_SIZE) == 0 || n->closing)
 		return false;
-	if (policy_welcomes(&n->policy, c->key))
+	if (policy_welcomes(&n->policy, c->tls.key))
 		return true;
-	for (p = map_get(&n->by_key, key_hash(c->key)); p; p = p->same_hash)
-		if (memcmp(p->key, c->key, KEY_SIZE) == 0 && (p->n_live > 0 || p->wanted))
+	for (p = map_get(&n->by_key, key_hash(c->tls.key)); p; p = p->same_hash)
+		if (memcmp(p->key, c->tls.key, KEY_SIZE) == 0 && (p->n_live > 0 || p->wanted))
 			return true;
 	return false;
 }
@@ -330,11 +331,11 @@ static int accept_hello(struct connection *c, const struct frame *f, gw_time now
 	bool transient = (f->hello.flags & HELLO_TRANSIENT) != 0;
 	struct peer *p;
 
-	if (!c->key_known || !c->confirmed)
+	if (!c->tls.key_known || !c->confirmed)
 		return GW_E_PROTOCOL;
-	p = chain_find(c->node, c->key, transient, f->hello.incarnation);
+	p = chain_find(c->node, c->tls.key, transient, f->hello.incarnation);
 	if (!p)
-		p = peer_new(c->node, c->key, transient, now);
+		p = peer_new(c->node, c->tls.key, transient, now);
 	if (!p) {
 		connection_kill(c, CLOSE_LIMIT, GW_E_LIMIT, now);
 		return 0;

@@ -8,6 +8,8 @@
 
 /* The peer of a key; transient ones are told apart by incarnation.  NULL: none. */
 struct peer *peer_find(const struct node *n, const uint8_t key[KEY_SIZE]);
+/* The accept of a connection's TLS session: is it whom we dialled, or somebody we let in? */
+bool peer_accept_key(struct tls_session *tls);
 /* Find or make; NULL: no memory, or PEERS_MAX reached. */
 struct peer *peer_get(struct node *n, const uint8_t key[KEY_SIZE], gw_time now);
 /* Frees its streams and connections too. */

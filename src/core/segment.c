@@ -8,7 +8,7 @@
 #include "core/connection.h"
 #include "core/peer.h"
 #include "core/policy.h"
-#include "core/quic.h"
+#include "quic/quic.h"
 #include "core/stream.h"
 
 /* --- sending --- */

@@ -7,7 +7,7 @@
 
 #include "core/connection.h"
 #include "core/peer.h"
-#include "core/quic.h"
+#include "quic/quic.h"
 #include "core/segment.h"
 
 /* --- memory --- */

@@ -4,7 +4,7 @@
 
 #include "core/connection.h"
 #include "core/mtu.h"
-#include "core/quic.h"
+#include "quic/quic.h"
 #include "core/segment.h"
 
 /* The packets of one batch, as they are written. */

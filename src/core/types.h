@@ -7,9 +7,7 @@
 #ifndef GODWIT_CORE_TYPES_H
 #define GODWIT_CORE_TYPES_H
 
-#include <gnutls/gnutls.h>
 #include <ngtcp2/ngtcp2.h>
-#include <ngtcp2/ngtcp2_crypto.h>
 
 #include "base/chain.h"
 #include "base/error.h"
@@ -19,6 +17,7 @@
 #include "base/list.h"
 #include "core/node.h"
 #include "core/seen.h"
+#include "quic/tls.h"
 
 /* docs/protocol.md, section 8. */
 enum {
@@ -110,10 +109,7 @@ struct connection {
 	size_t n_left;
 
 	ngtcp2_conn *quic;
-	ngtcp2_crypto_conn_ref ref;
-	gnutls_session_t tls;
-	uint8_t key[KEY_SIZE]; /* the peer's, once TLS has verified it */
-	bool key_known;
+	struct tls_session tls;
 	bool welcome;   /* accepter: policy said yes */
 	bool confirmed; /* handshake complete on our side */
 	uint64_t odcid; /* map key of the client's first destination id, or 0 */
@@ -281,8 +277,7 @@ struct node {
 	uint8_t claim[WIRE_CLAIM_SIZE];
 	struct policy policy;
 
-	gnutls_certificate_credentials_t credentials;
-	gnutls_priority_t priority;
+	struct tls_context tls;
 
 	struct map by_cid;   /* connection id -> connection */
 	struct map by_token; /* probe token -> connection */

@@ -228,9 +228,9 @@ static void equality_heeds_every_field(void **state)
 	}
 }
 
-static void paths_differ_in_either_end_or_interface(void **state)
+static void paths_differ_in_either_end_interface_or_conduit(void **state)
 {
-	struct path p = { parsed("10.0.0.1:1"), 3, parsed("10.0.0.2:2") }, q = p;
+	struct path p = { parsed("10.0.0.1:1"), 3, parsed("10.0.0.2:2"), 0 }, q = p;
 
 	(void)state;
 	assert_true(path_equal(&p, &q));
@@ -244,6 +244,9 @@ static void paths_differ_in_either_end_or_interface(void **state)
 	assert_false(path_equal(&p, &q));
 	q = p;
 	memset(&q.local, 0, sizeof(q.local));
+	assert_false(path_equal(&p, &q));
+	q = p;
+	q.via = 1;
 	assert_false(path_equal(&p, &q));
 }
 
@@ -418,7 +421,7 @@ int main(void)
 		cmocka_unit_test(hosts_have_neither_port_nor_brackets),
 		cmocka_unit_test(no_address_is_a_dash),
 		cmocka_unit_test(equality_heeds_every_field),
-		cmocka_unit_test(paths_differ_in_either_end_or_interface),
+		cmocka_unit_test(paths_differ_in_either_end_interface_or_conduit),
 		cmocka_unit_test(kinds_are_told_apart),
 		cmocka_unit_test(socket_addresses_hold_what_the_kernel_reads),
 		cmocka_unit_test(scope_is_kept_of_link_local_addresses_only),

@@ -1,9 +1,9 @@
-/* core/quic.h - what differs between ngtcp2 0.12 (Debian 12) and 1.x (Debian 13).
+/* quic/quic.h - what differs between ngtcp2 0.12 (Debian 12) and 1.x (Debian 13).
  *
- * The rest of core/ is written to the API that both share. */
+ * The rest of quic/ and core/ is written to the API that both share. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef GODWIT_CORE_QUIC_H
-#define GODWIT_CORE_QUIC_H
+#ifndef GODWIT_QUIC_QUIC_H
+#define GODWIT_QUIC_QUIC_H
 
 #include <ngtcp2/ngtcp2.h>
 #include <ngtcp2/ngtcp2_crypto.h>
