@@ -169,6 +169,36 @@ bool addr_is_usable(const struct addr *a)
 	return a->ip[0] != 0xff && memcmp(a->ip, MAPPED, sizeof(MAPPED)) != 0;
 }
 
+struct addr addr_of_conduit(uint32_t via)
+{
+	struct addr a = { .family = ADDR_V6, .port = 1, .ip = { 1 } };
+
+	for (int i = 0; i < 4; i++)
+		a.ip[15 - i] = (uint8_t)(via >> (8 * i));
+	return a;
+}
+
+struct addr addr_of_channel(uint64_t channel)
+{
+	struct addr a = { .family = ADDR_V6, .port = 2, .ip = { 1 } };
+
+	for (int i = 0; i < 8; i++)
+		a.ip[15 - i] = (uint8_t)(channel >> (8 * i));
+	return a;
+}
+
+uint32_t addr_conduit(const struct addr *a)
+{
+	static const uint8_t prefix[8] = { 1 };
+	uint32_t via = 0;
+
+	if (a->family != ADDR_V6 || memcmp(a->ip, prefix, sizeof(prefix)) != 0)
+		return 0;
+	for (int i = 12; i < 16; i++)
+		via = via << 8 | a->ip[i];
+	return via;
+}
+
 int addr_from_sockaddr(struct addr *out, const struct sockaddr *sa, socklen_t len)
 {
 	struct addr a = { 0 };

@@ -59,6 +59,13 @@ bool addr_is_link_local(const struct addr *a);
  * v4-mapped, port not 0. */
 bool addr_is_usable(const struct addr *a);
 
+/* What stands for the far end of a TLS link in a path: an address of the discard prefix 100::/64
+ * (RFC 6666) with the conduit's number, and back (0: a real address). */
+struct addr addr_of_conduit(uint32_t via);
+uint32_t addr_conduit(const struct addr *a);
+/* The same for a relay channel. */
+struct addr addr_of_channel(uint64_t channel);
+
 /* Conversions; a v4-mapped sockaddr becomes ADDR_V4.  With `mapped`, IPv4 is written as a
  * v4-mapped sockaddr_in6, which is what a dual-stack socket needs. */
 int addr_from_sockaddr(struct addr *out, const struct sockaddr *sa, socklen_t len);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "wire/codec.h"
 
 /* --- variable-length integers (RFC 9000, section 16) --- */
 
@@ -41,65 +42,6 @@ ssize_t wire_varint_decode(uint64_t *out, const uint8_t *data, size_t len)
 	return (ssize_t)size;
 }
 
-/* --- reading and writing fields --- */
-
-struct reader {
-	const uint8_t *at, *end;
-	bool bad;
-};
-
-static uint64_t get(struct reader *r)
-{
-	uint64_t value = 0;
-	ssize_t used = wire_varint_decode(&value, r->at, (size_t)(r->end - r->at));
-
-	if (used <= 0) {
-		r->bad = true;
-		return 0;
-	}
-	r->at += used;
-	return value;
-}
-
-static void get_bytes(struct reader *r, void *out, size_t len)
-{
-	if ((size_t)(r->end - r->at) < len) {
-		r->bad = true;
-		return;
-	}
-	memcpy(out, r->at, len);
-	r->at += len;
-}
-
-static uint64_t get_fixed(struct reader *r, size_t size)
-{
-	uint8_t bytes[8] = { 0 };
-	uint64_t value = 0;
-
-	get_bytes(r, bytes, size);
-	for (size_t i = 0; i < size; i++)
-		value = value << 8 | bytes[i];
-	return value;
-}
-
-static uint8_t *put(uint8_t *out, uint64_t value)
-{
-	return out + wire_varint_encode(out, value);
-}
-
-static uint8_t *put_bytes(uint8_t *out, const void *data, size_t len)
-{
-	memcpy(out, data, len);
-	return out + len;
-}
-
-static uint8_t *put_fixed(uint8_t *out, uint64_t value, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		out[i] = (uint8_t)(value >> (8 * (size - 1 - i)));
-	return out + size;
-}
-
 /* --- datagrams --- */
 
 enum datagram_kind wire_classify(const uint8_t *data, size_t len)
@@ -108,9 +50,22 @@ enum datagram_kind wire_classify(const uint8_t *data, size_t len)
 		return DATAGRAM_UNKNOWN;
 	if (data[0] & 0x40)
 		return DATAGRAM_QUIC;
-	if (data[0] == WIRE_PROBE)
+	switch (data[0]) {
+	case WIRE_PROBE:
 		return DATAGRAM_PROBE;
-	return data[0] == WIRE_PROBE_REPLY ? DATAGRAM_PROBE_REPLY : DATAGRAM_UNKNOWN;
+	case WIRE_PROBE_REPLY:
+		return DATAGRAM_PROBE_REPLY;
+	case WIRE_CHANNEL:
+		return DATAGRAM_CHANNEL;
+	case WIRE_PUNCH:
+		return DATAGRAM_PUNCH;
+	case WIRE_ADDRESS_REQUEST:
+		return DATAGRAM_ADDRESS_REQUEST;
+	case WIRE_ADDRESS_REPLY:
+		return DATAGRAM_ADDRESS_REPLY;
+	default:
+		return DATAGRAM_UNKNOWN;
+	}
 }
 
 static void put_probe(uint8_t *out, uint8_t type, const struct wire_probe *p)
@@ -157,6 +112,30 @@ ssize_t wire_probe_decode(struct wire_probe *out, const uint8_t *data, size_t le
 
 /* --- frames --- */
 
+enum {
+	CANDIDATE_SIZE_MAX = 1 + WIRE_ENDPOINT_MAX,
+	/* type, length, round, flags, port, step, secret, count, list */
+	CANDIDATES_SIZE_MAX = 1 + 2 + 8 + 8 + 2 + 2 + 16 + 1 + CANDIDATES_MAX * CANDIDATE_SIZE_MAX,
+};
+
+static_assert(CANDIDATES_SIZE_MAX <= (int)WIRE_FRAME_MAX, "a full list fits into a frame");
+
+static uint8_t *put_candidates(uint8_t *out, const struct wire_candidates *c)
+{
+	assert(c->count <= CANDIDATES_MAX);
+	out = put(out, c->round);
+	out = put(out, c->flags);
+	out = put_fixed(out, c->port, 2);
+	out = put_fixed(out, (uint16_t)c->step, 2);
+	out = put_bytes(out, c->secret, sizeof(c->secret));
+	out = put(out, c->count);
+	for (size_t i = 0; i < c->count; i++) {
+		*out++ = c->list[i].kind;
+		out = put_endpoint(out, &c->list[i].endpoint);
+	}
+	return out;
+}
+
 static uint8_t *put_payload(uint8_t *out, const struct frame *f)
 {
 	switch (f->type) {
@@ -179,6 +158,8 @@ static uint8_t *put_payload(uint8_t *out, const struct frame *f)
 	case FRAME_PING:
 	case FRAME_PONG:
 		return put(out, f->ping.nonce);
+	case FRAME_CANDIDATES:
+		return put_candidates(out, &f->candidates);
 	default:
 		return out;
 	}
@@ -187,10 +168,35 @@ static uint8_t *put_payload(uint8_t *out, const struct frame *f)
 size_t wire_frame_encode(uint8_t *out, const struct frame *f)
 {
 	uint8_t payload[WIRE_FRAME_MAX];
-	size_t len = (size_t)(put_payload(payload, f) - payload);
-	uint8_t *at = put(put(out, f->type), len);
 
-	return (size_t)(put_bytes(at, payload, len) - out);
+	return put_frame(out, f->type, payload, (size_t)(put_payload(payload, f) - payload));
+}
+
+/* Those of a kind that we do not know, or where nothing can be sent, leave no trace. */
+static void get_candidates(struct reader *r, struct wire_candidates *c)
+{
+	uint64_t count;
+
+	c->round = get(r);
+	c->flags = get(r);
+	c->port = (uint16_t)get_fixed(r, 2);
+	c->step = (int16_t)get_fixed(r, 2);
+	get_bytes(r, c->secret, sizeof(c->secret));
+	count = get(r);
+	if (count > CANDIDATES_MAX)
+		r->bad = true;
+	for (; !r->bad && count > 0; count--) {
+		uint8_t *kind = &c->list[c->count].kind;
+		struct addr *endpoint = &c->list[c->count].endpoint;
+
+		*kind = (uint8_t)get_fixed(r, 1);
+		get_endpoint(r, endpoint);
+		if (*kind >= CANDIDATE_INTERFACE && *kind <= CANDIDATE_MAPPED &&
+		    addr_is_usable(endpoint))
+			c->count++;
+		else
+			memset(&c->list[c->count], 0, sizeof(c->list[0]));
+	}
 }
 
 static void get_payload(struct reader *r, struct frame *f)
@@ -220,42 +226,29 @@ static void get_payload(struct reader *r, struct frame *f)
 	case FRAME_PONG:
 		f->ping.nonce = get(r);
 		break;
+	case FRAME_CANDIDATES:
+		get_candidates(r, &f->candidates);
+		break;
 	default:
 		break;
 	}
 }
 
-/* Two integers: 0 when more bytes are needed. */
-static size_t get_pair(uint64_t *first, uint64_t *second, const uint8_t *data, size_t len)
-{
-	ssize_t a = wire_varint_decode(first, data, len), b;
-
-	if (a == 0)
-		return 0;
-	b = wire_varint_decode(second, data + a, len - (size_t)a);
-	return b == 0 ? 0 : (size_t)(a + b);
-}
-
 ssize_t wire_frame_decode(struct frame *out, const uint8_t *data, size_t len)
 {
-	struct frame f = { 0 };
-	struct reader r = { 0 };
-	uint64_t payload;
-	size_t used = get_pair(&f.type, &payload, data, len);
+	struct reader r;
+	struct frame f;
+	ssize_t used;
 
-	if (used == 0)
-		return 0;
-	if (payload > WIRE_FRAME_MAX - used)
-		return GW_E_FORMAT;
-	if (len - used < payload)
-		return 0;
-	r.at = data + used;
-	r.end = r.at + payload;
+	memset(&f, 0, sizeof(f));
+	used = get_frame(&r, &f.type, WIRE_FRAME_MAX, data, len);
+	if (used <= 0)
+		return used;
 	get_payload(&r, &f);
 	if (r.bad)
 		return GW_E_FORMAT;
 	*out = f;
-	return (ssize_t)(used + payload);
+	return used;
 }
 
 /* --- claims --- */

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/addr.h"
+
 enum {
 	PROTOCOL_VERSION = 1,
 	WIRE_SERVICE_MAX = 63,
@@ -27,9 +29,25 @@ enum {
 
 /* --- first byte of a datagram (in the manner of RFC 9443) --- */
 
-enum datagram_kind { DATAGRAM_QUIC, DATAGRAM_PROBE, DATAGRAM_PROBE_REPLY, DATAGRAM_UNKNOWN };
+enum datagram_kind {
+	DATAGRAM_QUIC,
+	DATAGRAM_PROBE,
+	DATAGRAM_PROBE_REPLY,
+	DATAGRAM_CHANNEL, /* wire/beacon.h, as all that follow */
+	DATAGRAM_PUNCH,
+	DATAGRAM_ADDRESS_REQUEST,
+	DATAGRAM_ADDRESS_REPLY,
+	DATAGRAM_UNKNOWN,
+};
 
-enum { WIRE_PROBE = 0x20, WIRE_PROBE_REPLY = 0x21 };
+enum {
+	WIRE_PROBE = 0x20,
+	WIRE_PROBE_REPLY = 0x21,
+	WIRE_CHANNEL = 0x22,
+	WIRE_PUNCH = 0x23,
+	WIRE_ADDRESS_REQUEST = 0x24,
+	WIRE_ADDRESS_REPLY = 0x25,
+};
 
 enum datagram_kind wire_classify(const uint8_t *data, size_t len);
 
@@ -58,9 +76,29 @@ enum frame_type {
 	FRAME_DONE = 0x05,
 	FRAME_PING = 0x06,
 	FRAME_PONG = 0x07,
+	FRAME_CANDIDATES = 0x08,
 };
 
 enum { HELLO_TRANSIENT = 1 }; /* hello flags */
+
+enum { CANDIDATES_MAX = 8 };
+enum candidate_kind { CANDIDATE_INTERFACE = 1, CANDIDATE_OBSERVED = 2, CANDIDATE_MAPPED = 3 };
+
+/* Flags: neither of the first two: not known. */
+enum { CANDIDATES_DEPENDENT = 1, CANDIDATES_INDEPENDENT = 2, CANDIDATES_SPRAY = 4 };
+
+/* Section 13.  Where the sender may be reached. */
+struct wire_candidates {
+	uint64_t round, flags;
+	uint16_t port;      /* of its mapping that was made last; 0 unknown */
+	int16_t step;       /* from one mapping to the next; 0 unknown */
+	uint8_t secret[16]; /* keys the tags of probes sent to it */
+	size_t count;
+	struct {
+		uint8_t kind; /* enum candidate_kind; other kinds are skipped */
+		struct addr endpoint;
+	} list[CANDIDATES_MAX];
+};
 
 struct frame {
 	uint64_t type; /* enum frame_type, or unknown: nothing below is set */
@@ -85,6 +123,7 @@ struct frame {
 		struct {
 			uint64_t nonce;
 		} ping; /* and pong */
+		struct wire_candidates candidates;
 	};
 };
 

@@ -1,82 +1,15 @@
-/* tests/unit/wire_frames.c - our byte layouts, both ways, and what strangers may send.
- *
- * Decoders get their bytes in memory of exactly that size, so that the sanitizer sees any read
- * beyond them. */
+/* tests/unit/wire_frames.c - our byte layouts, both ways, and what strangers may send. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "base/error.h"
 #include "base/rng.h"
 #include "crypto/address.h"
 #include "wire/wire.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* Where varints change their size. */
-static const uint64_t EDGES[] = {
-	0,
-	1,
-	63,
-	64,
-	16383,
-	16384,
-	1073741823,
-	1073741824,
-	UINT64_C(1) << 32,
-	UINT64_C(1) << 61,
-	WIRE_VARINT_MAX - 1,
-	WIRE_VARINT_MAX,
-};
+#include "wire_exact.h"
 
 static const struct frame NO_FRAME; /* for comparing: all fields, also those unused, are zero */
-
-/* --- decoding bytes that end where they end --- */
-
-static uint8_t *exact(const void *data, size_t len)
-{
-	uint8_t *copy = malloc(len ? len : 1);
-
-	assert_non_null(copy);
-	if (len)
-		memcpy(copy, data, len);
-	return copy;
-}
-
-/* The decoders write nothing unless they succeed. */
-#define DECODER(name, type)                                                                        \
-	static ssize_t name(struct type *out, const void *data, size_t len)                        \
-	{                                                                                          \
-		uint8_t *copy = exact(data, len);                                                  \
-		struct type before, result;                                                        \
-		ssize_t used;                                                                      \
-                                                                                                   \
-		memset(&before, 0xa5, sizeof(before));                                             \
-		memcpy(&result, &before, sizeof(result));                                          \
-		used = wire_##name(&result, copy, len);                                            \
-		free(copy);                                                                        \
-		assert_true(used == GW_E_FORMAT || (used >= 0 && (size_t)used <= len));            \
-		if (used <= 0)                                                                     \
-			assert_memory_equal(&result, &before, sizeof(result));                     \
-		else if (out)                                                                      \
-			*out = result;                                                             \
-		return used;                                                                       \
-	}
 
 DECODER(probe_decode, wire_probe)
 DECODER(frame_decode, frame)
 DECODER(segment_decode, segment_header)
-
-static void fill(void *out, size_t len, uint8_t first)
-{
-	for (size_t i = 0; i < len; i++)
-		((uint8_t *)out)[i] = (uint8_t)(first + i);
-}
 
 /* --- variable-length integers --- */
 
@@ -144,15 +77,21 @@ static void varints_come_back_and_need_all_their_bytes(void **state)
 
 static void first_byte_tells_the_kind(void **state)
 {
+	static const enum datagram_kind OURS[] = {
+		DATAGRAM_PROBE, DATAGRAM_PROBE_REPLY,     DATAGRAM_CHANNEL,
+		DATAGRAM_PUNCH, DATAGRAM_ADDRESS_REQUEST, DATAGRAM_ADDRESS_REPLY,
+	};
+
 	(void)state;
 	assert_int_equal(wire_classify(NULL, 0), DATAGRAM_UNKNOWN);
 	for (unsigned first = 0; first < 256; first++) {
 		uint8_t *data = exact(&(uint8_t){ (uint8_t)first }, 1);
-		enum datagram_kind kind = first & 0x40    ? DATAGRAM_QUIC
-					  : first == 0x20 ? DATAGRAM_PROBE
-					  : first == 0x21 ? DATAGRAM_PROBE_REPLY
-							  : DATAGRAM_UNKNOWN;
+		enum datagram_kind kind = DATAGRAM_UNKNOWN;
 
+		if (first & 0x40)
+			kind = DATAGRAM_QUIC;
+		else if (first >= 0x20 && first < 0x20 + COUNT(OURS))
+			kind = OURS[first - 0x20];
 		assert_int_equal(wire_classify(data, 1), kind);
 		free(data);
 	}
@@ -239,6 +178,8 @@ static void probes_of_another_size_are_refused(void **state)
 
 /* --- frames --- */
 
+enum { SAMPLES = 8 };
+
 static struct frame frame_of(uint64_t type)
 {
 	struct frame f = NO_FRAME;
@@ -247,8 +188,21 @@ static struct frame frame_of(uint64_t type)
 	return f;
 }
 
+/* Kinds and endpoints of each sort in turn. */
+static void add_candidates(struct wire_candidates *c, size_t count)
+{
+	for (c->count = 0; c->count < count; c->count++) {
+		struct addr *a = &c->list[c->count].endpoint;
+
+		c->list[c->count].kind = (uint8_t)(CANDIDATE_INTERFACE + c->count % 3);
+		a->family = c->count % 2 ? ADDR_V4 : ADDR_V6;
+		a->port = (uint16_t)(c->count ? UINT16_MAX - c->count : 1);
+		fill(a->ip, a->family == ADDR_V4 ? 4 : 16, (uint8_t)(0x20 + c->count));
+	}
+}
+
 /* A frame of each type, with the varints at the i-th edge and after. */
-static size_t sample_frames(struct frame out[7], size_t i)
+static size_t sample_frames(struct frame out[SAMPLES], size_t i)
 {
 	uint64_t a = EDGES[i % COUNT(EDGES)], b = EDGES[(i + 3) % COUNT(EDGES)],
 		 c = EDGES[(i + 7) % COUNT(EDGES)];
@@ -274,14 +228,21 @@ static size_t sample_frames(struct frame out[7], size_t i)
 	out[5].ping.nonce = a;
 	out[6] = frame_of(FRAME_PONG);
 	out[6].ping.nonce = b;
-	return 7;
+	out[7] = frame_of(FRAME_CANDIDATES);
+	out[7].candidates.round = a;
+	out[7].candidates.flags = b;
+	out[7].candidates.port = (uint16_t)c;
+	out[7].candidates.step = (int16_t)(i % 2 ? INT16_MIN + (int)i : INT16_MAX - (int)i);
+	fill(out[7].candidates.secret, sizeof(out[7].candidates.secret), 0x77);
+	add_candidates(&out[7].candidates, i % (CANDIDATES_MAX + 1));
+	return SAMPLES;
 }
 
 static void frames_come_back(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(EDGES); i++) {
-		struct frame frames[7], back;
+		struct frame frames[SAMPLES], back;
 		size_t n = sample_frames(frames, i);
 
 		for (size_t k = 0; k < n; k++) {
@@ -357,7 +318,7 @@ static void longer_payloads_are_skipped_and_shorter_refused(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(EDGES); i++) {
-		struct frame frames[7], back;
+		struct frame frames[SAMPLES], back;
 		size_t n = sample_frames(frames, i);
 
 		for (size_t k = 0; k < n; k++) {
@@ -382,7 +343,7 @@ static void longer_payloads_are_skipped_and_shorter_refused(void **state)
 
 static void unknown_types_are_skipped(void **state)
 {
-	static const uint64_t types[] = { 0, 8, 63, 64, 0x21, 1000000, WIRE_VARINT_MAX };
+	static const uint64_t types[] = { 0, 9, 63, 64, 0x21, 1000000, WIRE_VARINT_MAX };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(types); i++) {
@@ -465,7 +426,7 @@ static void any_bytes_are_frames_or_refused(void **state)
 
 		rng_bytes(&rng, data, sizeof(data));
 		if (round % 2) { /* a known type, and a length that may be right */
-			data[0] = (uint8_t)rng_below(&rng, 9);
+			data[0] = (uint8_t)rng_below(&rng, 10);
 			data[1] = (uint8_t)rng_below(&rng, 64);
 		}
 		used = frame_decode(&f, data, sizeof(data));
@@ -481,6 +442,145 @@ static void any_bytes_are_frames_or_refused(void **state)
 		assert_memory_equal(&back, &f, sizeof(f));
 	}
 	assert_in_range(accepted, ROUNDS / 10, ROUNDS - ROUNDS / 10);
+}
+
+/* --- candidates --- */
+
+#define SECRET "ssssssssssssssss"
+#define V4 "\x04\xc6\x33\x64\x02\xa2\xb9"
+#define V6 "\x06\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x01\xbb"
+
+/* docs/protocol.md, section 13: both ways, and the step's sign. */
+static void layout_of_candidates_is_as_specified(void **state)
+{
+	static const char BYTES[] =
+		"\x08\x34\x40\x40\x05\x01\x02\xff\xfe" SECRET "\x02\x02" V4 "\x01" V6;
+	struct frame f = frame_of(FRAME_CANDIDATES), back;
+	uint8_t out[WIRE_FRAME_MAX];
+
+	(void)state;
+	f.candidates.round = 64;
+	f.candidates.flags = CANDIDATES_DEPENDENT | CANDIDATES_SPRAY;
+	f.candidates.port = 0x0102;
+	f.candidates.step = -2;
+	memcpy(f.candidates.secret, SECRET, sizeof(f.candidates.secret));
+	f.candidates.count = 2;
+	f.candidates.list[0].kind = CANDIDATE_OBSERVED;
+	f.candidates.list[1].kind = CANDIDATE_INTERFACE;
+	assert_int_equal(addr_parse(&f.candidates.list[0].endpoint, "198.51.100.2:41657"), 0);
+	assert_int_equal(addr_parse(&f.candidates.list[1].endpoint, "[2001:db8::1]:443"), 0);
+	assert_int_equal(wire_frame_encode(out, &f), sizeof(BYTES) - 1);
+	assert_memory_equal(out, BYTES, sizeof(BYTES) - 1);
+	assert_int_equal(frame_decode(&back, BYTES, sizeof(BYTES) - 1), sizeof(BYTES) - 1);
+	assert_memory_equal(&back, &f, sizeof(f));
+}
+
+static void longest_candidates_fit_into_a_frame(void **state)
+{
+	struct frame f = frame_of(FRAME_CANDIDATES), back;
+	uint8_t out[WIRE_FRAME_MAX];
+	size_t len;
+
+	(void)state;
+	f.candidates.round = f.candidates.flags = WIRE_VARINT_MAX;
+	add_candidates(&f.candidates, CANDIDATES_MAX);
+	for (size_t i = 0; i < CANDIDATES_MAX; i++) {
+		f.candidates.list[i].endpoint.family = ADDR_V6;
+		fill(f.candidates.list[i].endpoint.ip, 16, 0x20);
+	}
+	len = wire_frame_encode(out, &f);
+	assert_int_equal(len, 1 + 2 + 8 + 8 + 2 + 2 + 16 + 1 + 8 * 20);
+	assert_int_equal(frame_decode(&back, out, len), len);
+	assert_memory_equal(&back, &f, sizeof(f));
+}
+
+/* A frame of this list, `count` being its first byte. */
+static ssize_t decode_list(struct frame *out, const char *list, size_t len)
+{
+	uint8_t bytes[WIRE_FRAME_MAX] = { FRAME_CANDIDATES };
+	size_t head = 1 + wire_varint_encode(bytes + 1, 22 + len);
+
+	assert_true(head + 22 + len <= sizeof(bytes));
+	memset(bytes + head, 0, 22);
+	memcpy(bytes + head + 22, list, len);
+	return frame_decode(out, bytes, head + 22 + len);
+}
+
+#define LIST(text) text, sizeof(text) - 1
+
+static void candidates_of_no_use_are_skipped(void **state)
+{
+	static const struct {
+		const char *list;
+		size_t len, count;
+	} rows[] = {
+		{ LIST("\0"), 0 },
+		{ LIST("\x01\x01" V4), 1 },
+		{ LIST("\x01\0" V4), 0 }, /* kinds */
+		{ LIST("\x01\x04" V4), 0 },
+		{ LIST("\x01\xff" V4), 0 },
+		{ LIST("\x01\x01\0\0\0"), 0 }, /* endpoints */
+		{ LIST("\x01\x01\0\x01\0"), 0 },
+		{ LIST("\x01\x01\x04\xc6\x33\x64\x02\0\0"), 0 },
+		{ LIST("\x01\x01\x04\xe0\0\0\x01\x01\0"), 0 },
+		{ LIST("\x01\x01\x04\xff\xff\xff\xff\x01\0"), 0 },
+		{ LIST("\x01\x01\x04\0\0\0\0\x01\0"), 0 },
+		{ LIST("\x01\x01\x06\0\0\0\0\0\0\0\0\0\0\xff\xff\xc6\x33\x64\x02\x01\0"), 0 },
+		{ LIST("\x01\x01\x06\xff\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x01\0"), 0 },
+		{ LIST("\x04\x09" V6 "\x03" V4 "\x02\0\0\0\x03" V4), 2 },
+		{ LIST("\x08" /* a full one of which none is left */
+		       "\x04" V6 "\x04" V6 "\x04" V6 "\x04" V6 "\x04" V6 "\x04" V6 "\x04" V6
+		       "\x04" V6),
+		  0 },
+		{ LIST("\x40\x01\x01" V4), 1 }, /* the count need not be minimal */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct frame expected = frame_of(FRAME_CANDIDATES), back;
+
+		if (decode_list(&back, rows[i].list, rows[i].len) <= 0)
+			fail_msg("row %zu refused", i);
+		expected.candidates.count = rows[i].count;
+		for (size_t k = 0; k < rows[i].count; k++) {
+			expected.candidates.list[k].kind =
+				rows[i].count == 2 ? CANDIDATE_MAPPED : CANDIDATE_INTERFACE;
+			addr_parse(&expected.candidates.list[k].endpoint, "198.51.100.2:41657");
+		}
+		if (memcmp(&back, &expected, sizeof(back)) != 0)
+			fail_msg("row %zu: %zu candidates", i, back.candidates.count);
+	}
+}
+
+static void broken_candidates_are_refused(void **state)
+{
+	static const struct {
+		const char *list;
+		size_t len;
+	} rows[] = {
+		{ LIST("") },
+		{ LIST("\x40") },
+		{ LIST("\x01") },
+		{ LIST("\x02\x01" V4) },
+		{ LIST("\x01\x01\x01\0\0\0\0\0\0") }, /* families */
+		{ LIST("\x01\x01\x05\0\0\0\0\0\0") },
+		{ LIST("\x01\x04\x05\0\0\0\0\0\0") }, /* also of an unknown kind */
+		{ LIST("\x01\x01\xff\0\0\0\0\0\0") },
+		{ LIST("\x09\x01" V4 "\x01" V4 "\x01" V4 "\x01" V4 "\x01" V4 "\x01" V4 "\x01" V4
+		       "\x01" V4 "\x01" V4) },
+		{ LIST("\x09\x04" V4 "\x04" V4 "\x04" V4 "\x04" V4 "\x04" V4 "\x04" V4 "\x04" V4
+		       "\x04" V4 "\x04" V4) },
+		{ LIST("\xff\xff\xff\xff\xff\xff\xff\xff\x01" V4) },
+	};
+	static const char WHOLE[] = "\x03\x01" V4 "\x04" V6 "\x02\0\0";
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		if (decode_list(NULL, rows[i].list, rows[i].len) != GW_E_FORMAT)
+			fail_msg("row %zu accepted", i);
+	assert_true(decode_list(NULL, WHOLE, sizeof(WHOLE)) > 0); /* its NUL ends the last port */
+	for (size_t len = 0; len < sizeof(WHOLE); len++)
+		assert_int_equal(decode_list(NULL, WHOLE, len), GW_E_FORMAT);
 }
 
 /* --- claims --- */
@@ -764,6 +864,10 @@ int main(void)
 		cmocka_unit_test(long_frames_are_refused_by_their_head),
 		cmocka_unit_test(frame_heads_need_not_be_minimal),
 		cmocka_unit_test(any_bytes_are_frames_or_refused),
+		cmocka_unit_test(layout_of_candidates_is_as_specified),
+		cmocka_unit_test(longest_candidates_fit_into_a_frame),
+		cmocka_unit_test(candidates_of_no_use_are_skipped),
+		cmocka_unit_test(broken_candidates_are_refused),
 		cmocka_unit_test(claim_is_laid_out_as_specified),
 		cmocka_unit_test(claim_is_signed_for_one_incarnation),
 		cmocka_unit_test(segment_headers_come_back),
