@@ -9,6 +9,44 @@
 #include <ngtcp2/ngtcp2_crypto.h>
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 #include <stdbool.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "base/rng.h"
+
+/* Random bytes for ngtcp2.  0.12 draws one byte per connection to decide whether to clear the QUIC
+ * bit; an even one keeps it set (docs/protocol.md, section 3). */
+static inline void quic_random(struct rng *rng, uint8_t *out, size_t len)
+{
+	rng_bytes(rng, out, len);
+	if (len == 1)
+		out[0] &= 0xfe;
+}
+
+/* Members of an ngtcp2_callbacks that are the same for every connection. */
+#define QUIC_CRYPTO_CALLBACKS                                                                      \
+	.client_initial = ngtcp2_crypto_client_initial_cb,                                         \
+	.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,                               \
+	.encrypt = ngtcp2_crypto_encrypt_cb, .decrypt = ngtcp2_crypto_decrypt_cb,                  \
+	.hp_mask = ngtcp2_crypto_hp_mask_cb, .recv_retry = ngtcp2_crypto_recv_retry_cb,            \
+	.update_key = ngtcp2_crypto_update_key_cb,                                                 \
+	.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,                         \
+	.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,                     \
+	.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb,                       \
+	.version_negotiation = ngtcp2_crypto_version_negotiation_cb
+
+/* `store` must outlive `out`. */
+static inline void quic_path_fill(const struct addr *local, const struct addr *remote,
+				  struct sockaddr_storage store[2], ngtcp2_path *out)
+{
+	socklen_t len;
+
+	memset(out, 0, sizeof(*out));
+	len = addr_to_sockaddr(local, &store[0], false);
+	ngtcp2_addr_init(&out->local, (struct sockaddr *)&store[0], len);
+	len = addr_to_sockaddr(remote, &store[1], false);
+	ngtcp2_addr_init(&out->remote, (struct sockaddr *)&store[1], len);
+}
 
 struct quic_stat {
 	uint64_t cwnd, bytes_in_flight;
@@ -91,6 +129,13 @@ static inline void quic_no_grease(ngtcp2_transport_params *params)
 	params->grease_quic_bit = 0;
 }
 
+static inline size_t quic_scid_count(ngtcp2_conn *conn)
+{
+	return ngtcp2_conn_get_scid(conn, NULL);
+}
+
+typedef ngtcp2_encryption_level quic_level;
+
 #else
 
 #define QUIC_OLD_PATH
@@ -159,6 +204,13 @@ static inline void quic_no_grease(ngtcp2_transport_params *params)
 {
 	params->grease_quic_bit = 0;
 }
+
+static inline size_t quic_scid_count(ngtcp2_conn *conn)
+{
+	return ngtcp2_conn_get_num_scid(conn);
+}
+
+typedef ngtcp2_crypto_level quic_level;
 
 #endif
 

@@ -1,0 +1,819 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "quic/link.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "quic/quic.h"
+
+enum {
+	STREAM = 0,
+	CID_SIZE = 8,
+	WINDOW = 64 * 1024,
+	QUEUE_MAX = 256 * 1024,
+	PAYLOAD_MIN = 1200,
+	PAYLOAD_MAX = 1452,
+	PADDED_PING = 1100, /* fills a datagram of PAYLOAD_MIN with its headers */
+};
+
+#define HANDSHAKE_TIMEOUT (5 * GW_SEC)
+#define IDLE_TIMEOUT (90 * GW_SEC)
+#define KEEPALIVE (25 * GW_SEC)
+#define SILENCE_MIN (300 * GW_MSEC)
+
+static uint64_t cid_key(const uint8_t *data)
+{
+	uint64_t key;
+
+	memcpy(&key, data, sizeof(key));
+	return key;
+}
+
+static void touch(struct link *l)
+{
+	if (!list_in(&l->dirty_link))
+		list_append(&l->host->dirty, &l->dirty_link);
+}
+
+gw_time link_rtt(const struct link *l)
+{
+	struct quic_stat stat;
+
+	quic_stat_get(l->quic, &stat);
+	return stat.smoothed_rtt;
+}
+
+gw_time link_silent_at(const struct link *l)
+{
+	if (l->state == LINK_CLOSED || l->outstanding_since == GW_NEVER)
+		return GW_NEVER;
+	return time_max(l->heard_at, l->outstanding_since) +
+	       time_max(3 * ngtcp2_conn_get_pto(l->quic), SILENCE_MIN);
+}
+
+static void set_reason(struct link *l, const uint8_t *reason, size_t len)
+{
+	free(l->reason);
+	l->reason = len ? malloc(len) : NULL;
+	l->reason_len = l->reason ? len : 0;
+	if (l->reason)
+		memcpy(l->reason, reason, len);
+}
+
+void link_close(struct link *l, uint64_t code, int error, const uint8_t *reason, size_t reason_len,
+		gw_time now)
+{
+	(void)now;
+	if (l->state == LINK_CLOSED)
+		return;
+	if (l->state == LINK_HANDSHAKE && !l->client)
+		l->host->n_half_open--;
+	l->state = LINK_CLOSED;
+	l->close_code = code;
+	l->error = error;
+	if (reason)
+		set_reason(l, reason, reason_len);
+	heap_remove(&l->host->timers, &l->timer);
+	touch(l);
+}
+
+/* --- callbacks of ngtcp2 --- */
+
+static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
+{
+	return ((struct link *)ref->user_data)->quic;
+}
+
+static int fail(struct link *l)
+{
+	link_close(l, CLOSE_PROTOCOL, GW_E_PROTOCOL, NULL, 0, l->now);
+	return NGTCP2_ERR_CALLBACK_FAILURE;
+}
+
+static bool accept_key(struct tls_session *tls)
+{
+	struct link *l = container_of(tls, struct link, tls);
+
+	if (l->client) {
+		l->refused = memcmp(tls->key, l->key, KEY_SIZE) != 0;
+		return !l->refused;
+	}
+	memcpy(l->key, tls->key, KEY_SIZE);
+	return l->host->accept(l);
+}
+
+static void rand_callback(uint8_t *out, size_t len, const ngtcp2_rand_ctx *ctx)
+{
+	quic_random(ctx->native_handle, out, len);
+}
+
+static int new_cid_callback(ngtcp2_conn *quic, ngtcp2_cid *cid, uint8_t *token, size_t len,
+			    void *user)
+{
+	struct link *l = user;
+
+	(void)quic;
+	rng_bytes(l->host->rng, cid->data, len);
+	cid->datalen = len;
+	rng_bytes(l->host->rng, token, NGTCP2_STATELESS_RESET_TOKENLEN);
+	return map_put(&l->host->by_cid, cid_key(cid->data), l) < 0 ? NGTCP2_ERR_CALLBACK_FAILURE
+								    : 0;
+}
+
+static int remove_cid_callback(ngtcp2_conn *quic, const ngtcp2_cid *cid, void *user)
+{
+	struct link *l = user;
+
+	(void)quic;
+	map_remove(&l->host->by_cid, cid_key(cid->data));
+	return 0;
+}
+
+static int handshake_completed_callback(ngtcp2_conn *quic, void *user)
+{
+	struct link *l = user;
+	int64_t id;
+
+	l->heard = true;
+	if (l->state != LINK_HANDSHAKE)
+		return 0;
+	l->state = LINK_UP;
+	if (!l->client) {
+		l->host->n_half_open--;
+		l->host->on_up(l, l->now);
+		return 0;
+	}
+	if (ngtcp2_conn_open_bidi_stream(quic, &id, NULL) != 0)
+		return NGTCP2_ERR_CALLBACK_FAILURE;
+	l->stream_open = true;
+	ngtcp2_conn_set_keep_alive_timeout(quic, KEEPALIVE);
+	l->host->on_up(l, l->now);
+	return 0;
+}
+
+static int handshake_confirmed_callback(ngtcp2_conn *quic, void *user)
+{
+	(void)quic;
+	((struct link *)user)->confirmed = true;
+	return 0;
+}
+
+/* TLS has nothing more to say after the handshake: a session costs more than the rest of an
+ * idle link. */
+static int crypto_data_callback(ngtcp2_conn *quic, quic_level level, uint64_t offset,
+				const uint8_t *data, size_t len, void *user)
+{
+	struct link *l = user;
+
+	if (!l->tls.session)
+		return NGTCP2_ERR_CRYPTO;
+	return ngtcp2_crypto_recv_crypto_data_cb(quic, level, offset, data, len, user);
+}
+
+static int handle_frames(struct link *l, const uint8_t *data, size_t len, size_t *used)
+{
+	struct beacon_frame frame;
+
+	*used = 0;
+	while (*used < len && l->state == LINK_UP) {
+		ssize_t n = wire_beacon_decode(&frame, data + *used, len - *used);
+
+		if (n < 0)
+			return fail(l);
+		if (n == 0)
+			return 0;
+		*used += (size_t)n;
+		l->host->on_frame(l, &frame, l->now);
+	}
+	if (l->state != LINK_UP)
+		*used = len;
+	return 0;
+}
+
+/* Frames may be split over packets: complete ones are handled, the rest is kept. */
+static int bytes_received(struct link *l, const uint8_t *data, size_t len)
+{
+	size_t used;
+	int rv;
+
+	while (len > 0) {
+		size_t room = WIRE_BEACON_FRAME_MAX - l->partial_len;
+		size_t take = len < room ? len : room;
+
+		if (l->partial_len == 0) {
+			rv = handle_frames(l, data, len, &used);
+			data += used;
+			len -= used;
+			if (rv != 0 || len == 0)
+				return rv;
+			if (len > WIRE_BEACON_FRAME_MAX)
+				return fail(l);
+			l->partial = malloc(WIRE_BEACON_FRAME_MAX);
+			if (!l->partial)
+				return NGTCP2_ERR_CALLBACK_FAILURE;
+			memcpy(l->partial, data, len);
+			l->partial_len = len;
+			return 0;
+		}
+		memcpy(l->partial + l->partial_len, data, take);
+		l->partial_len += take;
+		data += take;
+		len -= take;
+		rv = handle_frames(l, l->partial, l->partial_len, &used);
+		if (rv != 0)
+			return rv;
+		if (used == 0 && l->partial_len == WIRE_BEACON_FRAME_MAX)
+			return fail(l);
+		l->partial_len -= used;
+		memmove(l->partial, l->partial + used, l->partial_len);
+		if (l->partial_len == 0) {
+			free(l->partial);
+			l->partial = NULL;
+		}
+	}
+	return 0;
+}
+
+static int stream_data_callback(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t offset,
+				const uint8_t *data, size_t len, void *user, void *stream_user)
+{
+	struct link *l = user;
+
+	(void)offset;
+	(void)stream_user;
+	l->heard = true;
+	if (l->state == LINK_CLOSED)
+		return 0;
+	if (id != STREAM || (flags & NGTCP2_STREAM_DATA_FLAG_FIN))
+		return fail(l);
+	ngtcp2_conn_extend_max_offset(quic, len);
+	ngtcp2_conn_extend_max_stream_offset(quic, id, len);
+	return bytes_received(l, data, len);
+}
+
+static int stream_open_callback(ngtcp2_conn *quic, int64_t id, void *user)
+{
+	struct link *l = user;
+
+	(void)quic;
+	if (id != STREAM)
+		return fail(l);
+	l->stream_open = true;
+	touch(l);
+	return 0;
+}
+
+static int stream_close_callback(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t code,
+				 void *user, void *stream_user)
+{
+	(void)quic;
+	(void)flags;
+	(void)id;
+	(void)code;
+	(void)stream_user;
+	return fail(user);
+}
+
+static int acked_callback(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint64_t len, void *user,
+			  void *stream_user)
+{
+	struct link *l = user;
+
+	(void)quic;
+	(void)id;
+	(void)stream_user;
+	l->heard = true;
+	chain_release(&l->control, offset + len);
+	return 0;
+}
+
+static int stream_reset_callback(ngtcp2_conn *quic, int64_t id, uint64_t final_size, uint64_t code,
+				 void *user, void *stream_user)
+{
+	(void)final_size;
+	return stream_close_callback(quic, 0, id, code, user, stream_user);
+}
+
+static int stop_sending_callback(ngtcp2_conn *quic, int64_t id, uint64_t code, void *user,
+				 void *stream_user)
+{
+	return stream_close_callback(quic, 0, id, code, user, stream_user);
+}
+
+/* The client answers at its new address: only now it is there. */
+static int path_validation_callback(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_path *path,
+				    QUIC_OLD_PATH ngtcp2_path_validation_result result, void *user)
+{
+	struct link *l = user;
+	const ngtcp2_path *current = ngtcp2_conn_get_path(quic);
+	struct path p = { 0 };
+
+	(void)flags;
+	if (l->client || result != NGTCP2_PATH_VALIDATION_RESULT_SUCCESS ||
+	    !ngtcp2_path_eq(path, current) ||
+	    addr_from_sockaddr(&p.remote, path->remote.addr, path->remote.addrlen) < 0)
+		return 0;
+	addr_from_sockaddr(&p.local, path->local.addr, path->local.addrlen);
+	p.via = addr_conduit(&p.remote);
+	l->heard = true;
+	if (!addr_equal(&p.remote, &l->path.remote) || !addr_same_host(&p.local, &l->path.local)) {
+		l->path = p;
+		l->host->on_moved(l, l->now);
+	}
+	return 0;
+}
+
+static const ngtcp2_callbacks CALLBACKS = {
+	QUIC_CRYPTO_CALLBACKS,
+	.recv_crypto_data = crypto_data_callback,
+	.handshake_completed = handshake_completed_callback,
+	.handshake_confirmed = handshake_confirmed_callback,
+	.recv_stream_data = stream_data_callback,
+	.acked_stream_data_offset = acked_callback,
+	.stream_open = stream_open_callback,
+	.stream_close = stream_close_callback,
+	.stream_reset = stream_reset_callback,
+	.stream_stop_sending = stop_sending_callback,
+	.rand = rand_callback,
+	.get_new_connection_id = new_cid_callback,
+	.remove_connection_id = remove_cid_callback,
+	.path_validation = path_validation_callback,
+};
+
+/* --- making one --- */
+
+int link_host_init(struct link_host *h)
+{
+	map_init(&h->by_cid, rng_u64(h->rng));
+	list_init(&h->links);
+	list_init(&h->dirty);
+	return 0;
+}
+
+static void fill_settings(const struct link *l, ngtcp2_settings *s, gw_time now)
+{
+	ngtcp2_settings_default(s);
+	s->initial_ts = now;
+	s->cc_algo = NGTCP2_CC_ALGO_CUBIC;
+	s->max_tx_udp_payload_size = PAYLOAD_MAX;
+	/* A server follows a client that goes to and fro between addresses: ngtcp2 0.12 aborts then
+	 * when its own PMTUD is off. */
+	s->no_pmtud = l->client;
+	s->handshake_timeout = HANDSHAKE_TIMEOUT;
+	s->rand_ctx.native_handle = l->host->rng;
+}
+
+static void fill_params(const struct link *l, ngtcp2_transport_params *p)
+{
+	ngtcp2_transport_params_default(p);
+	p->initial_max_data = WINDOW;
+	p->initial_max_stream_data_bidi_local = WINDOW;
+	p->initial_max_stream_data_bidi_remote = WINDOW;
+	p->initial_max_streams_bidi = l->client ? 0 : 1;
+	p->max_idle_timeout = IDLE_TIMEOUT;
+	p->max_udp_payload_size = 65527;
+	p->active_connection_id_limit = 2;
+	quic_no_grease(p);
+}
+
+static struct link *link_new(struct link_host *h, bool client, const struct path *path, gw_time now)
+{
+	struct link *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->host = h;
+	l->client = client;
+	l->path = *path;
+	l->created_at = l->heard_at = l->now = now;
+	l->outstanding_since = GW_NEVER;
+	l->tls.accept = accept_key;
+	list_append(&h->links, &l->all_link);
+	h->n_links++;
+	if (!client)
+		h->n_half_open++;
+	return l;
+}
+
+static void forget_cids(struct link *l)
+{
+	ngtcp2_cid ids[32];
+	size_t count;
+
+	if (!l->quic)
+		return;
+	count = quic_scid_count(l->quic);
+	assert(count <= sizeof(ids) / sizeof(ids[0]));
+	ngtcp2_conn_get_scid(l->quic, ids);
+	for (size_t i = 0; i < count; i++)
+		map_remove(&l->host->by_cid, cid_key(ids[i].data));
+	if (l->odcid && map_get(&l->host->by_cid, l->odcid) == l)
+		map_remove(&l->host->by_cid, l->odcid);
+}
+
+static void link_free(struct link *l)
+{
+	struct link_host *h = l->host;
+
+	if (l->state == LINK_HANDSHAKE && !l->client)
+		h->n_half_open--;
+	forget_cids(l);
+	heap_remove(&h->timers, &l->timer);
+	list_remove(&l->all_link);
+	list_remove(&l->dirty_link);
+	if (l->quic)
+		ngtcp2_conn_del(l->quic);
+	tls_session_free(&l->tls);
+	chain_clear(&l->control);
+	free(l->partial);
+	free(l->reason);
+	h->n_links--;
+	free(l);
+}
+
+void link_host_clear(struct link_host *h)
+{
+	while (list_first(&h->links))
+		link_free(container_of(list_first(&h->links), struct link, all_link));
+	map_clear(&h->by_cid);
+	heap_clear(&h->timers);
+}
+
+/* A client tells ngtcp2 one constant path: where it sends is its own business (section 11). */
+static void quic_path(const struct link *l, const struct path *path,
+		      struct sockaddr_storage store[2], ngtcp2_path *out)
+{
+	const struct addr constant = addr_of_conduit(1);
+	struct addr local = l->client ? constant : path->local;
+	struct addr remote = l->client ? constant : path->remote;
+
+	if (local.family != remote.family)
+		local = (struct addr){ .family = remote.family };
+	quic_path_fill(&local, &remote, store, out);
+}
+
+static void schedule(struct link *l)
+{
+	gw_time at = ngtcp2_conn_get_expiry(l->quic);
+
+	if (l->state == LINK_HANDSHAKE)
+		at = time_min(at, l->created_at + HANDSHAKE_TIMEOUT);
+	if (l->state != LINK_CLOSED && heap_set(&l->host->timers, &l->timer, at) < 0)
+		link_close(l, CLOSE_LIMIT, GW_E_NOMEM, NULL, 0, l->now);
+}
+
+static void random_cid(struct link_host *h, ngtcp2_cid *cid, size_t len)
+{
+	cid->datalen = len;
+	rng_bytes(h->rng, cid->data, len);
+}
+
+static bool register_cid(struct link *l, const ngtcp2_cid *cid)
+{
+	return map_put(&l->host->by_cid, cid_key(cid->data), l) == 0;
+}
+
+struct link *link_dial(struct link_host *h, const uint8_t key[KEY_SIZE], const struct path *path,
+		       gw_time now)
+{
+	struct link *l = link_new(h, true, path, now);
+	struct sockaddr_storage store[2];
+	ngtcp2_transport_params params;
+	ngtcp2_settings settings;
+	ngtcp2_path ng_path;
+	ngtcp2_cid scid, dcid;
+
+	if (!l)
+		return NULL;
+	memcpy(l->key, key, KEY_SIZE);
+	fill_settings(l, &settings, now);
+	fill_params(l, &params);
+	quic_path(l, path, store, &ng_path);
+	random_cid(h, &scid, CID_SIZE);
+	random_cid(h, &dcid, 16);
+	if (!register_cid(l, &scid) ||
+	    ngtcp2_conn_client_new(&l->quic, &dcid, &scid, &ng_path, NGTCP2_PROTO_VER_V1,
+				   &CALLBACKS, &settings, &params, NULL, l) != 0 ||
+	    tls_session_new(&l->tls, h->tls, true, ALPN_BEACON, l->quic, get_conn, l) < 0) {
+		map_remove(&h->by_cid, cid_key(scid.data));
+		link_free(l);
+		return NULL;
+	}
+	schedule(l);
+	touch(l);
+	return l;
+}
+
+static struct link *link_accept(struct link_host *h, const struct path *path, const uint8_t *data,
+				size_t len, gw_time now)
+{
+	struct sockaddr_storage store[2];
+	ngtcp2_transport_params params;
+	ngtcp2_settings settings;
+	ngtcp2_path ng_path;
+	ngtcp2_pkt_hd hd;
+	ngtcp2_cid scid;
+	struct link *l;
+
+	if (ngtcp2_accept(&hd, data, len) != 0 || hd.version != NGTCP2_PROTO_VER_V1 ||
+	    hd.dcid.datalen < CID_SIZE)
+		return NULL;
+	l = link_new(h, false, path, now);
+	if (!l)
+		return NULL;
+	if (h->admit && !h->admit(l, now)) {
+		h->drop_limit++;
+		link_free(l);
+		return NULL;
+	}
+	fill_settings(l, &settings, now);
+	fill_params(l, &params);
+	quic_server_params(&params, &hd.dcid);
+	quic_path(l, path, store, &ng_path);
+	random_cid(h, &scid, CID_SIZE);
+	if (!register_cid(l, &scid) ||
+	    ngtcp2_conn_server_new(&l->quic, &hd.scid, &scid, &ng_path, hd.version, &CALLBACKS,
+				   &settings, &params, NULL, l) != 0 ||
+	    tls_session_new(&l->tls, h->tls, false, ALPN_BEACON, l->quic, get_conn, l) < 0 ||
+	    !register_cid(l, &hd.dcid)) {
+		map_remove(&h->by_cid, cid_key(scid.data));
+		if (h->admit)
+			h->on_closed(l, now);
+		link_free(l);
+		return NULL;
+	}
+	l->odcid = cid_key(hd.dcid.data);
+	schedule(l);
+	return l;
+}
+
+/* --- reading --- */
+
+static void note_outstanding(struct link *l, uint64_t bytes_in_flight, gw_time now)
+{
+	if (bytes_in_flight == 0)
+		l->outstanding_since = GW_NEVER;
+	else if (l->outstanding_since == GW_NEVER)
+		l->outstanding_since = now;
+}
+
+static void read_failed(struct link *l, int liberr, gw_time now)
+{
+	int error = l->refused ? GW_E_KEY : GW_E_PROTOCOL;
+
+	if (l->state == LINK_CLOSED)
+		return; /* a callback has closed it, and said why */
+	if (liberr == NGTCP2_ERR_DRAINING) {
+		struct quic_close close;
+
+		quic_close_get(l->quic, &close);
+		error = close.code == 0x100 + 42 && l->tls.key_known ? GW_E_DENIED : GW_E_CLOSED;
+		if (close.application) {
+			l->peer_code = close.code;
+			error = close.code == CLOSE_LIMIT    ? GW_E_LIMIT
+				: close.code == CLOSE_IN_USE ? GW_E_IN_USE
+							     : GW_E_CLOSED;
+			set_reason(l, close.reason, close.reason_len);
+		}
+	} else if (liberr != NGTCP2_ERR_DROP_CONN && liberr != NGTCP2_ERR_RETRY) {
+		l->liberr = liberr;
+	}
+	link_close(l, CLOSE_NONE, error, NULL, 0, now);
+}
+
+static void link_read(struct link *l, const struct path *path, const uint8_t *data, size_t len,
+		      gw_time now)
+{
+	struct sockaddr_storage store[2];
+	struct quic_stat before, after;
+	ngtcp2_pkt_info info = { 0 };
+	ngtcp2_path ng_path;
+	int rv;
+
+	if (l->state == LINK_CLOSED)
+		return;
+	quic_path(l, path, store, &ng_path);
+	l->now = now;
+	l->heard = false;
+	quic_stat_get(l->quic, &before);
+	rv = ngtcp2_conn_read_pkt(l->quic, &ng_path, &info, data, len, now);
+	if (rv != 0) {
+		read_failed(l, rv, now);
+		return;
+	}
+	if (l->state == LINK_CLOSED)
+		return;
+	quic_stat_get(l->quic, &after);
+	if (l->heard || after.bytes_in_flight < before.bytes_in_flight)
+		l->heard_at = now;
+	note_outstanding(l, after.bytes_in_flight, now);
+	if (l->tls.session && l->state == LINK_UP && l->confirmed)
+		tls_session_free(&l->tls);
+	touch(l);
+	schedule(l);
+}
+
+bool link_receive(struct link_host *h, const struct path *path, const uint8_t *data, size_t len,
+		  gw_time now)
+{
+	ngtcp2_version_cid id;
+	struct link *l;
+
+	if (ngtcp2_pkt_decode_version_cid(&id, data, len, CID_SIZE) != 0 || id.dcidlen < CID_SIZE) {
+		h->drop_malformed++;
+		return false;
+	}
+	l = map_get(&h->by_cid, cid_key(id.dcid));
+	if (!l && h->server && (data[0] & 0x80)) {
+		if (h->n_half_open >= h->half_open_max) {
+			h->drop_limit++;
+			return false;
+		}
+		l = link_accept(h, path, data, len, now);
+	}
+	if (!l) {
+		h->drop_no_link++;
+		return false;
+	}
+	link_read(l, path, data, len, now);
+	return true;
+}
+
+/* --- writing --- */
+
+static void queue(struct link *l, const uint8_t *bytes, size_t len)
+{
+	if (l->state == LINK_CLOSED)
+		return;
+	if (chain_len(&l->control) + len > QUEUE_MAX || chain_append(&l->control, bytes, len) < 0) {
+		link_close(l, CLOSE_LIMIT, GW_E_LIMIT, NULL, 0, l->now);
+		return;
+	}
+	touch(l);
+}
+
+void link_send(struct link *l, const struct beacon_frame *f)
+{
+	uint8_t bytes[WIRE_BEACON_FRAME_MAX];
+
+	queue(l, bytes, wire_beacon_encode(bytes, f));
+}
+
+void link_ping(struct link *l, uint64_t nonce)
+{
+	uint8_t bytes[WIRE_BEACON_FRAME_MAX];
+
+	queue(l, bytes, wire_beacon_padded_ping(bytes, nonce, PADDED_PING));
+}
+
+void link_move(struct link *l, const struct path *path)
+{
+	l->path = *path;
+}
+
+static void path_out(const struct link *l, const ngtcp2_path *p, struct path *out)
+{
+	*out = l->path;
+	if (l->client)
+		return;
+	addr_from_sockaddr(&out->remote, p->remote.addr, p->remote.addrlen);
+	addr_from_sockaddr(&out->local, p->local.addr, p->local.addrlen);
+	if (!addr_equal(&out->local, &l->path.local))
+		out->ifindex = 0;
+	out->via = addr_conduit(&out->remote);
+}
+
+static ngtcp2_ssize write_packet(struct link *l, ngtcp2_path_storage *ps, uint8_t *out, size_t room,
+				 gw_time now)
+{
+	ngtcp2_ssize taken = -1, rv;
+	ngtcp2_pkt_info info;
+	ngtcp2_vec vec = { 0 };
+	int64_t id = -1;
+	size_t len = 0;
+
+	if (l->stream_open && l->control_sent < l->control.end) {
+		/* The library does not write to this memory. */
+		vec.base = (uint8_t *)(uintptr_t)chain_at(&l->control, l->control_sent, &len);
+		vec.len = len;
+		id = STREAM;
+	}
+	rv = ngtcp2_conn_writev_stream(l->quic, &ps->path, &info, out, room, &taken, 0, id, &vec,
+				       len ? 1 : 0, now);
+	if (rv == NGTCP2_ERR_STREAM_DATA_BLOCKED)
+		rv = ngtcp2_conn_writev_stream(l->quic, &ps->path, &info, out, room, NULL, 0, -1,
+					       NULL, 0, now);
+	if (taken > 0)
+		l->control_sent += (uint64_t)taken;
+	return rv;
+}
+
+static bool write_link(struct link *l, struct batch *out, gw_time now)
+{
+	ngtcp2_path_storage ps;
+	struct quic_stat stat;
+	ngtcp2_ssize n;
+
+	ngtcp2_path_storage_zero(&ps);
+	l->now = now;
+	n = write_packet(l, &ps, out->data, PAYLOAD_MAX, now);
+	ngtcp2_conn_update_pkt_tx_time(l->quic, now);
+	if (n < 0) {
+		l->liberr = (int)n;
+		link_close(l, CLOSE_NONE, GW_E_PROTOCOL, NULL, 0, now);
+		return false;
+	}
+	quic_stat_get(l->quic, &stat);
+	note_outstanding(l, stat.bytes_in_flight, now);
+	schedule(l);
+	if (n == 0)
+		return false;
+	path_out(l, &ps.path, &out->path);
+	out->len = out->segment = (size_t)n;
+	touch(l); /* there may be more */
+	return true;
+}
+
+static bool write_close(struct link *l, struct batch *out, gw_time now)
+{
+	ngtcp2_path_storage ps;
+	ngtcp2_ssize len = 0;
+
+	ngtcp2_path_storage_zero(&ps);
+	if (l->liberr)
+		len = quic_write_error(l->quic, &ps.path, out->data, PAYLOAD_MIN, l->liberr,
+				       ngtcp2_conn_get_tls_alert(l->quic), now);
+	else if (l->close_code != CLOSE_NONE)
+		len = quic_write_close(l->quic, &ps.path, out->data, PAYLOAD_MIN, l->close_code,
+				       l->reason, l->reason_len, now);
+	if (len <= 0)
+		return false;
+	path_out(l, &ps.path, &out->path);
+	out->len = out->segment = (size_t)len;
+	return true;
+}
+
+bool link_transmit(struct link_host *h, struct batch *out, gw_time now)
+{
+	struct list_item *first;
+
+	out->len = out->segment = 0;
+	out->probe = false;
+	while ((first = list_first(&h->dirty))) {
+		struct link *l = container_of(first, struct link, dirty_link);
+		bool wrote;
+
+		list_remove(first);
+		if (l->state == LINK_CLOSED) {
+			wrote = write_close(l, out, now);
+			h->on_closed(l, now);
+			link_free(l);
+		} else {
+			wrote = write_link(l, out, now);
+		}
+		if (wrote)
+			return true;
+	}
+	return false;
+}
+
+/* --- time --- */
+
+gw_time link_expiry(const struct link_host *h)
+{
+	const struct timer *t = heap_top(&h->timers);
+
+	return t ? t->at : GW_NEVER;
+}
+
+static void expire(struct link *l, gw_time now)
+{
+	int rv;
+
+	l->now = now;
+	if (l->state == LINK_HANDSHAKE && now >= l->created_at + HANDSHAKE_TIMEOUT) {
+		link_close(l, CLOSE_NONE, GW_E_UNREACHABLE, NULL, 0, now);
+		return;
+	}
+	rv = ngtcp2_conn_handle_expiry(l->quic, now);
+	if (rv != 0) {
+		link_close(l, CLOSE_NONE, GW_E_UNREACHABLE, NULL, 0, now);
+		return;
+	}
+	touch(l);
+	schedule(l);
+}
+
+void link_expire(struct link_host *h, gw_time now)
+{
+	struct timer *t;
+
+	while ((t = heap_top(&h->timers)) && t->at <= now) {
+		expire(container_of(t, struct link, timer), now);
+		/* What is due until it has been written to waits for link_transmit(). */
+		if (t->index && t->at <= now)
+			(void)heap_set(&h->timers, t, now + 1);
+	}
+}
