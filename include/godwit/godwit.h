@@ -269,6 +269,7 @@ typedef enum godwit_event_type {
 	GODWIT_EVENT_PONG,
 	GODWIT_EVENT_IDENTITY_IN_USE, /* a newer process has this key: stop */
 	GODWIT_EVENT_NETWORK,         /* this host's addresses changed */
+	GODWIT_EVENT_BEACONS,         /* godwit_node_beacons() or _registered() has news */
 } godwit_event_type;
 
 enum {

@@ -7,7 +7,9 @@
 
 #include "core/dial.h"
 #include "core/mtu.h"
+#include "core/outbox.h"
 #include "core/peer.h"
+#include "core/relay.h"
 #include "quic/quic.h"
 #include "core/segment.h"
 #include "quic/tls.h"
@@ -88,13 +90,9 @@ static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
 	return ((struct connection *)ref->user_data)->quic;
 }
 
-/* ngtcp2 0.12 draws one byte per connection to decide whether to clear the QUIC bit; an even
- * one keeps it set (docs/protocol.md, section 3). */
 static void rand_callback(uint8_t *out, size_t len, const ngtcp2_rand_ctx *ctx)
 {
-	rng_bytes(ctx->native_handle, out, len);
-	if (len == 1)
-		out[0] &= 0xfe;
+	quic_random(ctx->native_handle, out, len);
 }
 
 static int new_cid_callback(ngtcp2_conn *quic, ngtcp2_cid *cid, uint8_t *token, size_t len,
@@ -299,30 +297,20 @@ static int more_streams_callback(ngtcp2_conn *quic, uint64_t max, void *user)
 }
 
 static const ngtcp2_callbacks CALLBACKS = {
-	.client_initial = ngtcp2_crypto_client_initial_cb,
-	.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
+	QUIC_CRYPTO_CALLBACKS,
 	.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
 	.handshake_completed = handshake_completed_callback,
-	.encrypt = ngtcp2_crypto_encrypt_cb,
-	.decrypt = ngtcp2_crypto_decrypt_cb,
-	.hp_mask = ngtcp2_crypto_hp_mask_cb,
 	.recv_stream_data = stream_data_callback,
 	.acked_stream_data_offset = acked_callback,
 	.stream_open = stream_open_callback,
 	.stream_close = stream_close_callback,
 	.stream_reset = stream_reset_callback,
 	.stream_stop_sending = stop_sending_callback,
-	.recv_retry = ngtcp2_crypto_recv_retry_cb,
 	.extend_max_local_streams_bidi = more_streams_callback,
 	.rand = rand_callback,
 	.get_new_connection_id = new_cid_callback,
 	.remove_connection_id = remove_cid_callback,
-	.update_key = ngtcp2_crypto_update_key_cb,
-	.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
-	.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
 	.path_validation = path_validation_callback,
-	.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb,
-	.version_negotiation = ngtcp2_crypto_version_negotiation_cb,
 };
 
 /* --- making one --- */
@@ -351,9 +339,35 @@ static void fill_params(ngtcp2_transport_params *p)
 	quic_no_grease(p);
 }
 
-static struct connection *connection_new(struct node *n, bool dialler, const struct path *path,
+/* Where a connection goes: a path, or a channel of a beacon. */
+struct route {
+	struct path path;
+	struct beacon_ref *relay; /* NULL: direct */
+	uint64_t channel;
+};
+
+static struct route route_through(struct beacon_ref *b, uint64_t channel)
+{
+	struct route r = { .relay = b, .channel = channel };
+
+	r.path.remote = addr_of_channel(channel);
+	return r;
+}
+
+static bool attach(struct connection *c, const struct route *r)
+{
+	if (map_put(&c->node->by_token, c->token, c) < 0)
+		return false;
+	if (!r->relay || relay_attach(c, r->relay, r->channel) == 0)
+		return true;
+	map_remove(&c->node->by_token, c->token);
+	return false;
+}
+
+static struct connection *connection_new(struct node *n, bool dialler, const struct route *r,
 					 gw_time now)
 {
+	const struct path *path = &r->path;
 	struct connection *c = calloc(1, sizeof(*c));
 
 	if (!c)
@@ -368,9 +382,9 @@ static struct connection *connection_new(struct node *n, bool dialler, const str
 	c->control_id = -1;
 	c->tls.accept = peer_accept_key;
 	list_init(&c->rx_segments);
-	mtu_init(&c->mtu, n, path);
+	mtu_init(&c->mtu, n, path, r->relay ? WIRE_CHANNEL_HEADER : 0);
 	c->token = rng_u64(n->rng);
-	if (map_put(&n->by_token, c->token, c) < 0) {
+	if (!attach(c, r)) {
 		free(c);
 		return NULL;
 	}
@@ -384,17 +398,12 @@ static struct connection *connection_new(struct node *n, bool dialler, const str
 static void fill_path(const struct path *path, struct sockaddr_storage store[2], ngtcp2_path *out)
 {
 	struct addr local = path->local;
-	socklen_t len;
 
 	/* ngtcp2 wants some address of the family; a dialler's is constant, since the kernel
 	 * may choose another one for each packet. */
 	if (local.family == ADDR_NONE)
 		local = (struct addr){ .family = path->remote.family };
-	memset(out, 0, sizeof(*out));
-	len = addr_to_sockaddr(&local, &store[0], false);
-	ngtcp2_addr_init(&out->local, (struct sockaddr *)&store[0], len);
-	len = addr_to_sockaddr(&path->remote, &store[1], false);
-	ngtcp2_addr_init(&out->remote, (struct sockaddr *)&store[1], len);
+	quic_path_fill(&local, &path->remote, store, out);
 }
 
 static void random_cid(struct node *n, ngtcp2_cid *cid, size_t len)
@@ -408,9 +417,9 @@ static bool register_cid(struct connection *c, const ngtcp2_cid *cid)
 	return map_put(&c->node->by_cid, cid_key(cid->data), c) == 0;
 }
 
-struct connection *connection_dial(struct peer *p, const struct path *path, gw_time now)
+static struct connection *dial(struct peer *p, const struct route *r, gw_time now)
 {
-	struct connection *c = connection_new(p->node, true, path, now);
+	struct connection *c = connection_new(p->node, true, r, now);
 	struct sockaddr_storage store[2];
 	ngtcp2_transport_params params;
 	ngtcp2_settings settings;
@@ -423,7 +432,7 @@ struct connection *connection_dial(struct peer *p, const struct path *path, gw_t
 	list_append(&p->connections, &c->peer_link);
 	fill_settings(c, &settings, now);
 	fill_params(&params);
-	fill_path(path, store, &quic_path);
+	fill_path(&r->path, store, &quic_path);
 	random_cid(c->node, &scid, CID_SIZE);
 	random_cid(c->node, &dcid, 16);
 	if (!register_cid(c, &scid) ||
@@ -440,8 +449,22 @@ struct connection *connection_dial(struct peer *p, const struct path *path, gw_t
 	return c;
 }
 
-struct connection *connection_accept(struct node *n, const struct path *path, const uint8_t *data,
-				     size_t len, gw_time now)
+struct connection *connection_dial(struct peer *p, const struct path *path, gw_time now)
+{
+	const struct route r = { .path = *path };
+
+	return dial(p, &r, now);
+}
+
+struct connection *connection_dial_relayed(struct peer *p, struct beacon_ref *b, gw_time now)
+{
+	const struct route r = route_through(b, rng_u64(p->node->rng));
+
+	return dial(p, &r, now);
+}
+
+static struct connection *accept_on(struct node *n, const struct route *r, const uint8_t *data,
+				    size_t len, gw_time now)
 {
 	struct connection *c;
 	struct sockaddr_storage store[2];
@@ -454,13 +477,13 @@ struct connection *connection_accept(struct node *n, const struct path *path, co
 	if (ngtcp2_accept(&hd, data, len) != 0 || hd.version != NGTCP2_PROTO_VER_V1 ||
 	    hd.dcid.datalen < CID_SIZE)
 		return NULL;
-	c = connection_new(n, false, path, now);
+	c = connection_new(n, false, r, now);
 	if (!c)
 		return NULL;
 	fill_settings(c, &settings, now);
 	fill_params(&params);
 	quic_server_params(&params, &hd.dcid);
-	fill_path(path, store, &quic_path);
+	fill_path(&r->path, store, &quic_path);
 	random_cid(n, &scid, CID_SIZE);
 	if (!register_cid(c, &scid) ||
 	    ngtcp2_conn_server_new(&c->quic, &hd.scid, &scid, &quic_path, hd.version, &CALLBACKS,
@@ -476,6 +499,22 @@ struct connection *connection_accept(struct node *n, const struct path *path, co
 	return c;
 }
 
+struct connection *connection_accept(struct node *n, const struct path *path, const uint8_t *data,
+				     size_t len, gw_time now)
+{
+	const struct route r = { .path = *path };
+
+	return accept_on(n, &r, data, len, now);
+}
+
+struct connection *connection_accept_relayed(struct node *n, struct beacon_ref *b, uint64_t channel,
+					     const uint8_t *data, size_t len, gw_time now)
+{
+	const struct route r = route_through(b, channel);
+
+	return accept_on(n, &r, data, len, now);
+}
+
 static void forget_cids(struct connection *c)
 {
 	ngtcp2_cid ids[32];
@@ -483,17 +522,25 @@ static void forget_cids(struct connection *c)
 
 	if (!c->quic)
 		return;
-#if NGTCP2_VERSION_NUM >= 0x010000
-	count = ngtcp2_conn_get_scid(c->quic, NULL);
-#else
-	count = ngtcp2_conn_get_num_scid(c->quic);
-#endif
+	count = quic_scid_count(c->quic);
 	assert(count <= sizeof(ids) / sizeof(ids[0]));
 	ngtcp2_conn_get_scid(c->quic, ids);
 	for (size_t i = 0; i < count; i++)
 		map_remove(&c->node->by_cid, cid_key(ids[i].data));
 	if (c->odcid && map_get(&c->node->by_cid, c->odcid) == c)
 		map_remove(&c->node->by_cid, c->odcid);
+}
+
+/* A socket of a spray lives as long as a connection uses it. */
+static void close_socket(const struct connection *c)
+{
+	list_each(&c->node->connections, i, tmp) {
+		const struct connection *other = container_of(i, struct connection, all_link);
+
+		if (other != c && !other->relay && other->path.via == c->path.via)
+			return;
+	}
+	outbox_close(c->node, c->path.via);
 }
 
 void connection_free(struct connection *c)
@@ -503,6 +550,9 @@ void connection_free(struct connection *c)
 	if (c->state == CONN_HANDSHAKE && !c->dialler)
 		n->n_half_open--;
 	forget_cids(c);
+	if (c->path.via && !c->relay)
+		close_socket(c);
+	relay_detach(c);
 	map_remove(&n->by_token, c->token);
 	heap_remove(&n->conn_timers, &c->timer);
 	list_remove(&c->all_link);
@@ -585,7 +635,7 @@ static void follow(struct connection *c, gw_time now)
 	const ngtcp2_path *p = ngtcp2_conn_get_path(c->quic);
 	struct addr remote;
 
-	if (addr_from_sockaddr(&remote, p->remote.addr, p->remote.addrlen) < 0 ||
+	if (c->relay || addr_from_sockaddr(&remote, p->remote.addr, p->remote.addrlen) < 0 ||
 	    addr_equal(&remote, &c->path.remote))
 		return;
 	c->path.remote = remote;

@@ -11,9 +11,13 @@
 
 /* Dial `peer` over `path`; the generation is set by the caller.  NULL: out of memory. */
 struct connection *connection_dial(struct peer *p, const struct path *path, gw_time now);
+/* The same through a beacon, over a channel not yet opened. */
+struct connection *connection_dial_relayed(struct peer *p, struct beacon_ref *b, gw_time now);
 /* The first datagram of an unknown connection.  NULL: not an acceptable Initial. */
 struct connection *connection_accept(struct node *n, const struct path *path, const uint8_t *data,
 				     size_t len, gw_time now);
+struct connection *connection_accept_relayed(struct node *n, struct beacon_ref *b, uint64_t channel,
+					     const uint8_t *data, size_t len, gw_time now);
 void connection_free(struct connection *c);
 
 void connection_read(struct connection *c, const struct path *path, const uint8_t *data, size_t len,

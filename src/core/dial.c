@@ -5,6 +5,8 @@
 
 #include "core/connection.h"
 #include "core/peer.h"
+#include "core/punch.h"
+#include "core/relay.h"
 #include "core/stream.h"
 
 /* A stream that was never sent waits at least this long, whatever its park timeout. */
@@ -70,6 +72,7 @@ static void set_timer(struct peer *p)
 {
 	gw_time at = time_min(time_min(p->dial_at, p->pinned_at), p->park_at);
 
+	at = time_min(at, punch_due(p));
 	/* Out of memory: the peer is looked at when anything else happens to it. */
 	(void)heap_set(&p->node->peer_timers, &p->timer, at);
 }
@@ -122,7 +125,7 @@ void dial_stop(struct peer *p, const struct connection *winner, gw_time now)
 	set_timer(p);
 }
 
-static size_t count_racers(const struct peer *p)
+size_t dial_racers(const struct peer *p)
 {
 	size_t count = 0;
 
@@ -138,11 +141,19 @@ static void race(struct peer *p, const struct path *path, gw_time now)
 {
 	struct connection *c;
 
-	if (count_racers(p) >= RACERS_MAX)
+	if (dial_racers(p) >= RACERS_MAX)
 		return;
 	c = connection_dial(p, path, now);
 	if (c)
 		c->generation = p->generation + 1;
+}
+
+void dial_unreachable(struct peer *p, gw_time now)
+{
+	(void)now;
+	if (dial_active(p) && dial_racers(p) == 0 && p->lookups_open == 0 &&
+	    (p->n_endpoints == 0 || p->node->config.relay_only) && !relay_pending(p))
+		peer_raise(p, GW_E_UNREACHABLE);
 }
 
 static bool can_leave_by(const struct local_addr *l, const struct addr *remote)
@@ -165,6 +176,8 @@ static void race_pinned(struct peer *p, gw_time now)
 {
 	const struct node *n = p->node;
 
+	if (n->config.relay_only)
+		return;
 	for (size_t e = 0; e < p->n_endpoints; e++) {
 		const struct addr *remote = &p->endpoints[e];
 
@@ -187,9 +200,10 @@ static void attempt(struct peer *p, gw_time now)
 	static const gw_time GAPS[] = { 200 * GW_MSEC, 300 * GW_MSEC, 500 * GW_MSEC };
 	gw_time gap = now - p->dial_started < REDIAL_FAST_FOR ? REDIAL_FAST : REDIAL_SLOW;
 
-	if (p->n_endpoints == 0)
+	if (p->n_endpoints == 0 && !relay_possible(p))
 		peer_raise(p, GW_E_UNREACHABLE);
-	for (size_t i = 0; i < p->n_endpoints; i++) {
+	relay_attempt(p, now);
+	for (size_t i = 0; i < p->n_endpoints && !p->node->config.relay_only; i++) {
 		struct path path = { .remote = p->endpoints[i] };
 
 		race(p, &path, now);
@@ -237,5 +251,7 @@ void dial_expire(struct peer *p, gw_time now)
 	}
 	if (now >= p->dial_at)
 		attempt(p, now);
+	if (now >= punch_due(p))
+		punch_expire(p, now);
 	set_timer(p);
 }

@@ -18,6 +18,10 @@ void dial_asked(struct peer *p, gw_time now);
 void dial_now(struct peer *p, gw_time now);
 /* A connection is in use: no more attempts, and end those in progress. */
 void dial_stop(struct peer *p, const struct connection *winner, gw_time now);
+/* Attempts in progress. */
+size_t dial_racers(const struct peer *p);
+/* One way less: when none is left, that is the answer to who asked. */
+void dial_unreachable(struct peer *p, gw_time now);
 bool dial_active(const struct peer *p);
 
 /* The peer's timer: next attempt, park timeouts. */

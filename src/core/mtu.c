@@ -27,11 +27,12 @@ static size_t interface_mtu(const struct node *n, const struct path *path)
 	return mtu;
 }
 
-void mtu_init(struct mtu *m, const struct node *n, const struct path *path)
+void mtu_init(struct mtu *m, const struct node *n, const struct path *path, size_t overhead)
 {
 	size_t headers = path->remote.family == ADDR_V6 ? HEADERS_V6 : HEADERS_V4;
 	size_t mtu = interface_mtu(n, path);
 
+	headers += overhead;
 	memset(m, 0, sizeof(*m));
 	m->payload = PAYLOAD_MIN;
 	m->ceiling = mtu > headers ? mtu - headers : 1500 - headers;

@@ -6,7 +6,7 @@
 
 #include "core/types.h"
 
-void mtu_init(struct mtu *m, const struct node *n, const struct path *path);
+void mtu_init(struct mtu *m, const struct node *n, const struct path *path, size_t overhead);
 /* The connection is in use: look for more than PAYLOAD_MIN. */
 void mtu_start(struct connection *c, gw_time now);
 /* Back to PAYLOAD_MIN; look again later. */

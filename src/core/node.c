@@ -3,11 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/beacons.h"
 #include "core/connection.h"
 #include "core/dial.h"
 #include "core/mtu.h"
+#include "core/outbox.h"
 #include "core/peer.h"
 #include "core/policy.h"
+#include "core/punch.h"
+#include "core/relay.h"
 #include "quic/quic.h"
 #include "core/segment.h"
 #include "core/stream.h"
@@ -39,7 +43,6 @@ struct node *node_new(const struct node_config *config, gw_time now)
 {
 	struct node *n = calloc(1, sizeof(*n));
 
-	(void)now;
 	if (!n)
 		return NULL;
 	n->config = *config;
@@ -57,6 +60,8 @@ struct node *node_new(const struct node_config *config, gw_time now)
 	list_init(&n->peer_events);
 	slab_init(&n->peer_slab, sizeof(struct peer));
 	slab_init(&n->stream_slab, sizeof(struct stream));
+	beacons_init(n, now);
+	map_init(&n->by_channel, rng_u64(n->rng));
 	map_init(&n->by_cid, rng_u64(n->rng));
 	map_init(&n->by_token, rng_u64(n->rng));
 	map_init(&n->by_key, rng_u64(n->rng));
@@ -76,6 +81,8 @@ void node_free(struct node *n)
 	while (list_first(&n->connections))
 		connection_free(
 			container_of(list_first(&n->connections), struct connection, all_link));
+	beacons_clear(n);
+	map_clear(&n->by_channel);
 	map_clear(&n->by_cid);
 	map_clear(&n->by_token);
 	map_clear(&n->by_key);
@@ -163,8 +170,14 @@ static void receive_quic(struct node *n, const struct path *path, const uint8_t 
 	}
 	memcpy(&key, id.dcid, sizeof(key));
 	c = map_get(&n->by_cid, key);
-	if (c)
+	if (c && c->relay)
+		n->stats.drop_no_connection++; /* its packets come in a channel */
+	else if (c)
 		connection_read(c, path, data, len, now);
+	else if (map_get(&n->links.by_cid, key))
+		link_receive(&n->links, path, data, len, now);
+	else if (n->config.relay_only)
+		n->stats.drop_refused++;
 	else
 		receive_stranger(n, path, data, len, now);
 }
@@ -184,6 +197,16 @@ void node_receive(struct node *n, const struct path *path, const uint8_t *data, 
 	case DATAGRAM_PROBE_REPLY:
 		receive_probe(n, path, data, len, kind, now);
 		break;
+	case DATAGRAM_CHANNEL:
+		relay_receive(n, path, data, len, now);
+		break;
+	case DATAGRAM_ADDRESS_REPLY:
+		beacons_address_reply(n, path, data, len, now);
+		break;
+	case DATAGRAM_PUNCH:
+		punch_receive(n, path, data, len, now);
+		break;
+	case DATAGRAM_ADDRESS_REQUEST:
 	case DATAGRAM_UNKNOWN:
 		n->stats.drop_unknown++;
 		break;
@@ -231,12 +254,27 @@ static bool transmit_dirty(struct node *n, struct batch *out, gw_time now)
 	return false;
 }
 
+/* A beacon must know a channel before its first packet comes; in the end it is the other way round. */
+static bool next_batch(struct node *n, struct batch *out, gw_time now)
+{
+	if (transmit_held(n, out) || outbox_transmit(n, out))
+		return true;
+	if (!n->closing && link_transmit(&n->links, out, now))
+		return true;
+	if (transmit_dirty(n, out, now))
+		return true;
+	if (!n->closing)
+		return false;
+	beacons_close(n, now);
+	return link_transmit(&n->links, out, now);
+}
+
 bool node_transmit(struct node *n, struct batch *out, gw_time now)
 {
-	assert(out->capacity >= 65536);
+	assert(out->capacity >= BATCH_CAPACITY_MIN);
 	out->len = out->segment = 0;
 	out->probe = false;
-	if (!transmit_held(n, out) && !transmit_dirty(n, out, now))
+	if (!next_batch(n, out, now))
 		return false;
 	n->stats.datagrams_out += (out->len + out->segment - 1) / out->segment;
 	n->stats.bytes_out += out->len;
@@ -271,13 +309,18 @@ gw_time node_expiry(const struct node *n)
 {
 	const struct timer *conn = heap_top(&n->conn_timers), *peer = heap_top(&n->peer_timers);
 
-	return time_min(conn ? conn->at : GW_NEVER, peer ? peer->at : GW_NEVER);
+	gw_time at = time_min(conn ? conn->at : GW_NEVER, peer ? peer->at : GW_NEVER);
+
+	return n->closing ? at : time_min(at, time_min(link_expiry(&n->links), beacons_due(n)));
 }
 
 void node_expire(struct node *n, gw_time now)
 {
 	struct timer *t;
 
+	link_expire(&n->links, now);
+	if (!n->closing)
+		beacons_expire(n, now);
 	while ((t = heap_top(&n->conn_timers)) && t->at <= now) {
 		struct connection *c = container_of(t, struct connection, timer);
 
@@ -319,6 +362,7 @@ static void recheck(struct peer *p, gw_time now)
 {
 	struct connection *c = p->used;
 
+	punch_network_changed(p, now);
 	if (!c || c->state != CONN_USED) {
 		if (p->n_live > 0 || p->wanted)
 			dial_now(p, now);
@@ -337,12 +381,14 @@ void node_network_changed(struct node *n, const struct local_addr *locals, size_
 {
 	n->n_locals = count < LOCALS_MAX ? count : LOCALS_MAX;
 	memcpy(n->locals, locals, n->n_locals * sizeof(*locals));
+	beacons_network_changed(n, now);
 	list_each(&n->peers, i, tmp)
 		recheck(container_of(i, struct peer, all_link), now);
 }
 
 void node_clock_jumped(struct node *n, gw_time now)
 {
+	beacons_check_all(n, now);
 	list_each(&n->peers, i, tmp) {
 		struct peer *p = container_of(i, struct peer, all_link);
 
@@ -486,6 +532,7 @@ void peer_describe(const struct peer *p, struct peer_info *out)
 	out->heard_at = p->heard_at;
 	if (out->state == PEER_CONNECTED) {
 		out->path = p->used->path;
+		out->relay = p->used->relay;
 		out->rtt = connection_rtt(p->used);
 		out->heard_at = p->used->heard_at;
 		out->used_since = p->used->state_since;
@@ -579,8 +626,10 @@ static bool next_peer_event(struct node *n, struct event *out)
 	memcpy(out->key, p->key, KEY_SIZE);
 	out->state = peer_state(p);
 	out->error = p->error;
-	if (out->state == PEER_CONNECTED)
+	if (out->state == PEER_CONNECTED) {
 		out->path = p->used->path;
+		out->relay = p->used->relay;
+	}
 	if (peer_disposable(p))
 		peer_free(p);
 	return true;
@@ -599,8 +648,14 @@ bool node_next_event(struct node *n, struct event *out)
 		out->ping_id = pong->id;
 		out->rtt = pong->rtt;
 		out->path = pong->path;
+		out->relay = pong->relay;
 		n->pong_head = (n->pong_head + 1) % PONGS_MAX;
 		n->pong_count--;
+		return true;
+	}
+	if (n->beacons_changed) {
+		n->beacons_changed = false;
+		out->type = EVENT_BEACONS;
 		return true;
 	}
 	if (n->in_use) {

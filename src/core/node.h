@@ -16,10 +16,12 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/batch.h"
 #include "base/rng.h"
 #include "base/time.h"
 #include "crypto/address.h"
 #include "crypto/identity.h"
+#include "wire/beacon.h"
 #include "wire/wire.h"
 
 struct node;
@@ -35,6 +37,8 @@ struct node_config {
 	size_t memory_limit;  /* bytes of receive windows granted, all streams together */
 	uint64_t started_ms;  /* wall clock: settles which of two processes is the newer */
 	uint32_t max_payload; /* largest UDP payload ever sent, bytes (1200..65000) */
+	uint16_t udp_port;    /* of the main socket: where we can be reached on our own addresses */
+	bool relay_only;      /* never show or use an address: every packet goes by a beacon */
 	bool bbr;             /* congestion control: BBR, else CUBIC */
 };
 
@@ -57,16 +61,6 @@ void node_close(struct node *n, gw_time now);
 void node_receive(struct node *n, const struct path *path, const uint8_t *data, size_t len,
 		  gw_time now);
 
-/* A batch of datagrams for one path: all `segment` bytes long, the last may be shorter. */
-struct batch {
-	struct path path;
-	uint8_t *data;   /* caller's buffer */
-	size_t capacity; /* of it; at least 65536 */
-	size_t len;
-	size_t segment;
-	bool probe; /* an MTU probe: its failure (EMSGSIZE) is no news */
-};
-
 /* Fill one batch; false when there is nothing to send now. */
 bool node_transmit(struct node *n, struct batch *out, gw_time now);
 
@@ -84,6 +78,69 @@ void node_clock_jumped(struct node *n, gw_time now);
 enum send_failure { SEND_UNREACHABLE, SEND_TOO_BIG };
 /* The system refused a batch. */
 void node_send_failed(struct node *n, const struct path *path, enum send_failure why, gw_time now);
+
+/* --- beacons (docs/protocol.md, sections 11 to 14) --- */
+
+/* One of our own.  `host` is a name or an address.  GW_E_KEY, GW_E_INVALID, GW_E_LIMIT. */
+int node_add_beacon(struct node *n, const uint8_t key[KEY_SIZE], const char *host,
+		    uint16_t udp_port, uint16_t tls_port, gw_time now);
+/* A hint: the peer is at home there. */
+int node_add_home(struct node *n, const uint8_t peer[KEY_SIZE], const uint8_t key[KEY_SIZE],
+		  const char *host, uint16_t udp_port, uint16_t tls_port, gw_time now);
+
+struct beacon_ref;
+
+enum beacon_state { BEACON_DOWN, BEACON_DIALING, BEACON_READY };
+
+struct beacon_info {
+	uint8_t key[KEY_SIZE];
+	char host[WIRE_HOST_MAX + 1];
+	uint16_t udp_port, tls_port;
+	enum beacon_state state;
+	bool configured, home, spare, draining;
+	bool tls;             /* transport in use; else UDP */
+	gw_time rtt;          /* 0 unknown */
+	gw_time heard_at;     /* 0 never */
+	struct addr endpoint; /* where it is reached */
+	struct addr observed; /* where it sees us; ADDR_NONE unknown */
+	int64_t clock_offset_ms;
+	int error;         /* why it is down */
+	const char *fault; /* what it did wrong, or NULL */
+};
+
+/* Iterate: start with NULL. */
+struct beacon_ref *node_beacon_next(const struct node *n, const struct beacon_ref *after);
+void beacon_describe(const struct beacon_ref *b, struct beacon_info *out);
+/* A router maps this endpoint to our UDP port; ADDR_NONE: no more. */
+void node_set_mapping(struct node *n, const struct addr *endpoint, gw_time now);
+/* Ask it to send an address reply with `token` to the address it sees us at, but to `port`: does
+ * a datagram from there come in?  GW_E_AGAIN: not connected to it. */
+int node_beacon_test(struct beacon_ref *b, uint16_t port, const uint8_t token[WIRE_TOKEN_SIZE]);
+/* A home beacon has us and our record. */
+bool node_registered(const struct node *n);
+
+/* What the core wants of the owner of its sockets; it asks, and does not wait. */
+enum io_request_type {
+	IO_RESOLVE,  /* `host`: node_resolved() */
+	IO_TLS_OPEN, /* TLS link `via` to host:port: node_conduit_up(), node_conduit_down() */
+	IO_UDP_OPEN, /* another UDP socket `via` on a free port: the same */
+	IO_CLOSE,    /* `via`; no answer */
+};
+
+struct io_request {
+	enum io_request_type type;
+	uint32_t via;
+	char host[WIRE_HOST_MAX + 1];
+	uint16_t port;
+};
+
+/* False when there is none. */
+bool node_next_request(struct node *n, struct io_request *out);
+/* `count` 0: the name is not known.  Ports are ignored. */
+void node_resolved(struct node *n, const char *host, const struct addr *addrs, size_t count,
+		   gw_time now);
+void node_conduit_up(struct node *n, uint32_t via, gw_time now);
+void node_conduit_down(struct node *n, uint32_t via, int error, gw_time now);
 
 /* --- who may do what (deny by default) --- */
 
@@ -117,13 +174,14 @@ enum peer_state { PEER_PARKED, PEER_DIALING, PEER_CONNECTED, PEER_FAILED };
 struct peer_info {
 	uint8_t key[KEY_SIZE];
 	enum peer_state state;
-	int error;          /* enum gw_error: why the last dial failed, or 0 */
-	struct path path;   /* PEER_CONNECTED */
-	gw_time rtt;        /* smoothed; 0 unknown */
-	gw_time heard_at;   /* last authenticated packet; 0 never */
-	gw_time used_since; /* of the present connection */
-	gw_time retry_at;   /* when parked with streams: next dial */
-	size_t endpoints;   /* where it may be dialled */
+	int error;                      /* enum gw_error: why the last dial failed, or 0 */
+	struct path path;               /* PEER_CONNECTED and direct */
+	const struct beacon_ref *relay; /* PEER_CONNECTED: NULL direct */
+	gw_time rtt;                    /* smoothed; 0 unknown */
+	gw_time heard_at;               /* last authenticated packet; 0 never */
+	gw_time used_since;             /* of the present connection */
+	gw_time retry_at;               /* when parked with streams: next dial */
+	size_t endpoints;               /* where it may be dialled */
 	size_t streams;
 	uint64_t moves;              /* times the streams changed connection */
 	uint64_t tx_bytes, rx_bytes; /* stream bytes acknowledged, delivered */
@@ -192,7 +250,7 @@ struct stream *peer_stream_next(const struct peer *p, const struct stream *after
 
 /* --- events --- */
 
-enum event_type { EVENT_STREAM, EVENT_PEER, EVENT_PONG, EVENT_IDENTITY_IN_USE };
+enum event_type { EVENT_STREAM, EVENT_PEER, EVENT_PONG, EVENT_IDENTITY_IN_USE, EVENT_BEACONS };
 
 enum stream_event {
 	STREAM_INCOMING = 1,   /* a new stream from a peer: take it or reset it */
@@ -212,7 +270,8 @@ struct event {
 	int error;             /* EVENT_PEER: PEER_FAILED */
 	uint64_t ping_id;      /* EVENT_PONG */
 	gw_time rtt;
-	struct path path; /* EVENT_PONG and PEER_CONNECTED */
+	struct path path;               /* EVENT_PONG and PEER_CONNECTED, when direct */
+	const struct beacon_ref *relay; /* the same: NULL direct */
 };
 
 /* False when there is none.  A stream's flags are collected into one event. */

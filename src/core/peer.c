@@ -6,9 +6,12 @@
 #include <string.h>
 
 #include "core/connection.h"
+#include "core/beacons.h"
 #include "core/dial.h"
+#include "core/directory.h"
 #include "core/mtu.h"
 #include "core/policy.h"
+#include "core/punch.h"
 #include "core/segment.h"
 #include "core/stream.h"
 #include "quic/tls.h"
@@ -61,6 +64,7 @@ static struct peer *peer_new(struct node *n, const uint8_t key[KEY_SIZE], bool t
 	p->we_are_lower = memcmp(n->identity.key, key, KEY_SIZE) < 0;
 	p->next_id = p->we_are_lower ? 0 : 1;
 	p->dial_started = p->dial_at = p->pinned_at = p->park_at = GW_NEVER;
+	p->lookup_at = GW_NEVER;
 	p->parked_since = now;
 	p->send_buffer = SEND_BUFFER_MIN;
 	list_init(&p->connections);
@@ -115,6 +119,8 @@ void peer_free(struct peer *p)
 	}
 	map_clear(&p->by_id);
 	seen_clear(&p->seen);
+	directory_forget(p);
+	punch_free(p);
 	heap_remove(&p->node->peer_timers, &p->timer);
 	list_remove(&p->all_link);
 	list_remove(&p->event_link);
@@ -314,12 +320,14 @@ void peer_use(struct connection *c, gw_time now)
 		connection_send(c, &f);
 	}
 	dial_stop(p, c, now);
-	dial_add_endpoint(p, &c->path.remote);
+	if (!c->relay)
+		dial_add_endpoint(p, &c->path.remote);
 	list_each(&p->streams, i, tmp)
 		stream_repeat(container_of(i, struct stream, peer_link));
 	send_pings(p, now);
 	p->wanted = p->n_pings > 0;
 	mtu_start(c, now);
+	punch_used(c, now);
 	connection_schedule(c, now);
 	peer_raise(p, 0);
 }
@@ -347,7 +355,8 @@ static int accept_hello(struct connection *c, const struct frame *f, gw_time now
 		return 0;
 	}
 	c->generation = f->hello.generation;
-	dial_add_endpoint(p, &c->path.remote);
+	if (!c->relay)
+		dial_add_endpoint(p, &c->path.remote);
 	connection_set_state(c, CONN_UP, now);
 	connection_hello(c);
 	if (c->generation > p->generation)
@@ -443,6 +452,7 @@ static void pong(struct connection *c, uint64_t nonce, gw_time now)
 		slot->id = p->pings[i].id;
 		slot->rtt = now - p->pings[i].sent_at;
 		slot->path = c->path;
+		slot->relay = c->relay;
 		p->pings[i] = p->pings[--p->n_pings];
 		p->wanted = p->n_pings > 0;
 		return;
@@ -479,6 +489,9 @@ int peer_frame(struct connection *c, const struct frame *f, gw_time now)
 	case FRAME_PING:
 		reply.ping.nonce = f->ping.nonce;
 		connection_send(c, &reply);
+		return 0;
+	case FRAME_CANDIDATES:
+		punch_candidates(c, &f->candidates, now);
 		return 0;
 	case FRAME_PONG:
 		pong(c, f->ping.nonce, now);
@@ -520,6 +533,7 @@ void peer_check(struct connection *c, gw_time now)
 		}
 		if (!c->suspect && now >= since + connection_silence_limit(c)) {
 			c->suspect = true;
+			beacons_check_all(c->node, now);
 			dial_now(p, now);
 		}
 	}

@@ -4,6 +4,7 @@
 
 #include "core/connection.h"
 #include "core/mtu.h"
+#include "core/relay.h"
 #include "quic/quic.h"
 #include "core/segment.h"
 
@@ -13,14 +14,15 @@ struct writer {
 	struct batch *out;
 	size_t count, limit;
 	size_t payload;
-	bool full; /* no further packet fits this batch */
+	size_t header; /* of the relay, before each packet */
+	bool full;     /* no further packet fits this batch */
 	gw_time now;
 };
 
 static void path_of(struct connection *c, const ngtcp2_path *p, struct path *out)
 {
-	*out = c->path;
-	if (c->dialler)
+	*out = c->relay ? c->relay->link->path : c->path;
+	if (c->dialler || c->relay)
 		return; /* the dialler never migrates: ngtcp2's local address is made up */
 	addr_from_sockaddr(&out->remote, p->remote.addr, p->remote.addrlen);
 	addr_from_sockaddr(&out->local, p->local.addr, p->local.addrlen);
@@ -35,6 +37,9 @@ static void packet_done(struct writer *w, size_t len, const ngtcp2_path *p)
 	struct path path;
 
 	path_of(w->c, p, &path);
+	if (w->header)
+		wire_channel_encode(out->data + out->len, w->c->channel);
+	len += w->header;
 	if (w->count == 0) {
 		out->path = path;
 		out->segment = len;
@@ -52,7 +57,8 @@ static void packet_done(struct writer *w, size_t len, const ngtcp2_path *p)
 	}
 	out->len += len;
 	w->count++;
-	if (len < out->segment || w->count >= w->limit || out->len + w->payload > out->capacity)
+	if (len < out->segment || w->count >= w->limit ||
+	    out->len + w->header + w->payload > out->capacity)
 		w->full = true;
 }
 
@@ -66,8 +72,9 @@ static int offer(struct writer *w, int64_t id, const ngtcp2_vec *vec, size_t n, 
 	ngtcp2_ssize rv;
 
 	*taken = -1;
-	rv = ngtcp2_conn_writev_stream(w->c->quic, &ps->path, &info, w->out->data + w->out->len,
-				       w->payload, taken, flags, id, vec, n, w->now);
+	rv = ngtcp2_conn_writev_stream(w->c->quic, &ps->path, &info,
+				       w->out->data + w->out->len + w->header, w->payload, taken,
+				       flags, id, vec, n, w->now);
 	if (rv == NGTCP2_ERR_WRITE_MORE)
 		return 2;
 	if (rv < 0)
@@ -151,6 +158,7 @@ static bool write_batch(struct connection *c, struct batch *out, gw_time now)
 	struct quic_stat stat;
 	int rv;
 
+	w.header = c->relay ? WIRE_CHANNEL_HEADER : 0;
 	w.limit = ngtcp2_conn_get_send_quantum(c->quic) / w.payload;
 	w.limit = w.limit < 1 ? 1 : w.limit > 64 ? 64 : w.limit;
 	c->now = now;
@@ -185,13 +193,17 @@ static bool write_close(struct connection *c, struct batch *out, gw_time now)
 				       now);
 	if (len <= 0)
 		return false;
-	path_of(c, &ps.path, &out->path);
 	out->len = out->segment = (size_t)len;
+	if (c->relay)
+		return relay_wrap(c, out);
+	path_of(c, &ps.path, &out->path);
 	return true;
 }
 
 bool connection_write(struct connection *c, struct batch *out, gw_time now)
 {
+	if (c->relay && !c->relay->link)
+		return false;
 	switch (c->state) {
 	case CONN_RETIRED:
 		return false;
@@ -199,7 +211,7 @@ bool connection_write(struct connection *c, struct batch *out, gw_time now)
 		return write_close(c, out, now);
 	case CONN_USED:
 		if (mtu_write(c, out, now))
-			return true;
+			return !c->relay || relay_wrap(c, out);
 		break;
 	case CONN_HANDSHAKE:
 	case CONN_UP:

@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "core/node.h"
 #include "core/seen.h"
+#include "quic/link.h"
 #include "quic/tls.h"
 
 /* docs/protocol.md, section 8. */
@@ -38,6 +39,12 @@ enum {
 	PONGS_MAX = 64,
 	LOCALS_MAX = 64,
 	SERVICES_MAX = 256,
+	REFS_MAX = 64,         /* beacons known: ours, and those of peers */
+	REF_ADDRS_MAX = 4,     /* of one host name */
+	CONFIGURED_MAX = 8,    /* beacons of our own */
+	OUTBOX_MAX = 128,      /* small datagrams that wait to be sent */
+	OUTBOX_SIZE = 64,      /* bytes of one */
+	IO_REQUESTS_MAX = 320, /* of each kind that wait for the owner of the sockets */
 	CONTROL_QUEUE_MAX = 1024 * 1024,
 	OPEN_AHEAD = 64,          /* segments opened before a packet is written */
 	SEND_QUANTUM = 32 * 1024, /* bytes of one stream before the next one's turn */
@@ -62,6 +69,118 @@ enum {
 #define REDIAL_FAST_FOR (15 * 60 * GW_SEC)
 #define PINNED_DELAY (100 * GW_MSEC)
 #define FORGET_AFTER (3600 * GW_SEC)
+
+#define TLS_AFTER (300 * GW_MSEC) /* of silence over UDP */
+#define REF_DROP (5 * GW_SEC)
+#define VISIT_IDLE (60 * GW_SEC)
+#define HOMES_SETTLE (1 * GW_SEC)
+#define RECORD_LIFETIME_S (24 * 3600)
+#define LOOKUP_GAP (1 * GW_SEC)
+#define PUNCH_FOLLOW (10 * GW_MSEC)
+#define PUNCH_OVER (5 * GW_SEC) /* a round */
+#define SPRAY_AFTER (1500 * GW_MSEC)
+#define SPRAY_TICK (10 * GW_MSEC)
+#define SPRAY_LASTS (10 * GW_SEC)
+#define SPRAY_GAP (600 * GW_SEC)
+#define CLOCK_AHEAD_MAX (600 * 1000) /* ms */
+
+/* --- beacons --- */
+
+/* VISITED: for a peer's sake only; the others are configured ones. */
+enum ref_role { REF_VISITED, REF_EXTRA, REF_SPARE, REF_HOME };
+
+/* A beacon as a node sees it: our own, or one that a peer's record names. */
+struct beacon_ref {
+	struct node *node;
+	struct list_item all_link;
+	uint8_t key[KEY_SIZE];
+	char host[WIRE_HOST_MAX + 1];
+	uint16_t udp_port, tls_port; /* tls_port 0: none */
+	bool configured;
+	enum ref_role role;
+	size_t users;    /* peers that name it */
+	size_t channels; /* connections relayed by it */
+
+	struct addr addrs[REF_ADDRS_MAX];
+	size_t n_addrs;
+	bool resolving;
+
+	/*	no link ──dial──► racers ──first up──► link ──WELCOME──► welcome */
+	struct link *racers[REF_ADDRS_MAX + 1];
+	size_t n_racers;
+	struct link *link;
+	bool welcome;
+	bool suspect; /* silent: being watched, or moved to TLS */
+	gw_time dialled_at;
+	gw_time redial_at; /* GW_NEVER: not wanted */
+	gw_time tls_at;    /* try TLS, if nothing has been heard by then; GW_NEVER */
+	gw_time udp_at;    /* on TLS: ask for UDP again; GW_NEVER */
+	gw_time used_at;   /* a visit that nobody uses ends */
+	unsigned failures, udp_tries;
+	uint64_t publish_request; /* in progress, or 0 */
+	bool published;
+	uint32_t tls_via; /* conduit, 0 none */
+	bool tls_up;
+	uint8_t udp_token[WIRE_TOKEN_SIZE];
+
+	bool draining;
+	struct addr observed;
+	uint16_t alternate_port;
+	struct addr alternate; /* where its alternate port sees us */
+	uint8_t alternate_token[WIRE_TOKEN_SIZE];
+	int64_t clock_offset_ms; /* its clock minus ours */
+	int error;               /* why there is no link */
+	const char *fault;       /* what it has done wrong, or NULL */
+};
+
+struct outgoing {
+	struct path path;
+	size_t len;
+	uint8_t data[OUTBOX_SIZE];
+};
+
+/* --- hole punching --- */
+
+enum { PUNCH_TARGETS_MAX = 8, SPRAY_SOCKETS = 256, SPRAY_PREDICTED = 512 };
+
+struct punch_target {
+	struct path path; /* remote and via */
+	uint8_t candidate;
+	unsigned follow_ups; /* questions still to be sent soon after its first one */
+	bool answered;
+	gw_time dialled_at; /* 0: not */
+};
+
+enum spray_state { SPRAY_NONE, SPRAY_OPENING, SPRAY_LOOKING, SPRAY_HARD, SPRAY_EASY };
+
+/* One side's part in a spray; docs/protocol.md, section 13. */
+struct spray {
+	enum spray_state state;
+	gw_time next_at, ends_at;
+	struct addr target; /* easy: its host; hard: the easy side's endpoint */
+	size_t cursor;      /* next socket, or next port */
+	uint16_t base;
+	int16_t step;
+	uint8_t token[WIRE_TOKEN_SIZE]; /* hard: of the address request */
+	size_t n_sockets, n_open;
+	uint32_t sockets[SPRAY_SOCKETS];
+};
+
+struct punch {
+	uint64_t round;
+	gw_time started; /* GW_NEVER: not probing */
+	gw_time next_at, follow_at, again_at;
+	unsigned volley, tries;
+	uint32_t counter;
+	uint8_t secret[WIRE_SECRET_SIZE];
+	bool have_theirs;
+	struct wire_candidates theirs;
+	struct punch_target targets[PUNCH_TARGETS_MAX];
+	size_t n_targets;
+	gw_time sprayed_at;   /* GW_NEVER: never */
+	struct addr revealed; /* where a beacon of our own sees the peer */
+	struct spray *spray;  /* NULL: none */
+};
 
 /* --- connection --- */
 
@@ -101,10 +220,12 @@ struct connection {
 	gw_time created_at;
 	gw_time state_since;
 
-	struct path path;        /* where to send */
-	struct addr local_seen;  /* our address on the last authenticated packet */
-	struct path quic_path;   /* what ngtcp2 was told at the start (dialler: constant) */
-	struct addr migrated_to; /* accepter: the dialler's address ... */
+	struct beacon_ref *relay; /* NULL: direct */
+	uint64_t channel;         /* of the relay; map key */
+	struct path path;         /* where to send; relayed: stands for the channel */
+	struct addr local_seen;   /* our address on the last authenticated packet */
+	struct path quic_path;    /* what ngtcp2 was told at the start (dialler: constant) */
+	struct addr migrated_to;  /* accepter: the dialler's address ... */
 	struct addr left[MIGRATIONS_MAX]; /* ... and those that it had before */
 	size_t n_left;
 
@@ -219,6 +340,14 @@ struct peer {
 	struct addr endpoints[PEER_ENDPOINTS_MAX];
 	size_t n_endpoints;
 
+	struct punch *punch;                      /* NULL: never relayed */
+	struct beacon_ref *homes[WIRE_HOMES_MAX]; /* where it is at home, best first */
+	size_t n_homes;
+	uint64_t record_sequence; /* highest seen */
+	uint64_t lookup;          /* request in progress; 0: none */
+	gw_time lookup_at;        /* last sent; GW_NEVER: never */
+	size_t lookups_open;      /* beacons that have not answered */
+
 	struct list connections;
 	struct connection *used;
 	uint64_t generation; /* highest seen */
@@ -267,6 +396,7 @@ struct pong {
 	uint64_t id;
 	gw_time rtt;
 	struct path path;
+	const struct beacon_ref *relay;
 };
 
 struct node {
@@ -279,9 +409,27 @@ struct node {
 
 	struct tls_context tls;
 
-	struct map by_cid;   /* connection id -> connection */
-	struct map by_token; /* probe token -> connection */
-	struct map by_key;   /* hash of key -> first of a chain of peers */
+	struct link_host links;
+	struct list refs;
+	size_t n_refs, n_configured;
+	gw_time homes_at;   /* choose them then; GW_NEVER */
+	uint64_t sequence;  /* of our record, last */
+	gw_time publish_at; /* GW_NEVER */
+	uint64_t next_request;
+	uint32_t next_via;
+	bool beacons_changed;  /* event pending */
+	struct peer *spraying; /* one at a time */
+	struct addr mapped;    /* of a port mapping; ADDR_NONE: none */
+	struct outgoing outbox[OUTBOX_MAX];
+	size_t outbox_head, outbox_count;
+	struct io_request *requests; /* ring */
+	size_t request_head, request_count;
+	gw_time created_at;
+
+	struct map by_channel; /* channel -> connection */
+	struct map by_cid;     /* connection id -> connection */
+	struct map by_token;   /* probe token -> connection */
+	struct map by_key;     /* hash of key -> first of a chain of peers */
 	struct list connections, peers, dirty;
 	struct slab peer_slab, stream_slab;
 	size_t n_connections, n_half_open, n_peers, n_streams;

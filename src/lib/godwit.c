@@ -274,6 +274,9 @@ static void convert(const struct event *in, godwit_event *out)
 		out->rtt_us = in->rtt / GW_USEC;
 		addr_format(&in->path.remote, out->endpoint);
 		break;
+	case EVENT_BEACONS:
+		out->type = GODWIT_EVENT_BEACONS;
+		break;
 	case EVENT_IDENTITY_IN_USE:
 		break;
 	}

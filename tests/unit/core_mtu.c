@@ -77,7 +77,7 @@ static void with_ceiling(struct connection *c, size_t ceiling)
 	c->path = PATH;
 	c->outstanding_since = GW_NEVER;
 	memcpy(c->peer_token, "their-to", WIRE_TOKEN_SIZE);
-	mtu_init(&c->mtu, &node, &c->path);
+	mtu_init(&c->mtu, &node, &c->path, 0);
 	assert_int_equal(c->mtu.ceiling, ceiling);
 	assert_int_equal(c->mtu.payload, PAYLOAD_MIN);
 	assert_true(mtu_due(c) == GW_NEVER);
@@ -189,7 +189,7 @@ static void test_ceiling(void **state)
 		if (ceilings[i].local)
 			parse(&path.local, ceilings[i].local);
 		memset(&m, 0xa5, sizeof(m));
-		mtu_init(&m, &node, &path);
+		mtu_init(&m, &node, &path, 0);
 		assert_int_equal(m.ceiling, ceilings[i].ceiling);
 		assert_int_equal(m.payload, PAYLOAD_MIN);
 		assert_true(m.next_at == GW_NEVER);

@@ -168,6 +168,8 @@ static void note(struct pair_node *n, const struct event *ev)
 		n->pong_id = ev->ping_id;
 		n->pong_rtt = ev->rtt;
 		break;
+	case EVENT_BEACONS:
+		break;
 	case EVENT_IDENTITY_IN_USE:
 		n->in_use++;
 		break;

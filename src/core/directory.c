@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/directory.h"
+
+#include <string.h>
+
+#include "core/beacons.h"
+#include "core/dial.h"
+#include "core/peer.h"
+#include "core/relay.h"
+
+/* --- our own record --- */
+
+static uint64_t wall_ms(const struct node *n, gw_time now)
+{
+	return n->config.started_ms + (now - n->created_at) / GW_MSEC;
+}
+
+static bool carries_record(const struct beacon_ref *b)
+{
+	return b->link && b->welcome && (b->role == REF_HOME || b->role == REF_SPARE);
+}
+
+static void add_homes(const struct node *n, enum ref_role role, struct wire_record *r)
+{
+	list_each(&n->refs, i, tmp) {
+		const struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
+		struct wire_home *h = &r->homes[r->n_homes];
+
+		if (b->role != role || r->n_homes == WIRE_HOMES_MAX)
+			continue;
+		memcpy(h->key, b->key, KEY_SIZE);
+		memcpy(h->host, b->host, sizeof(h->host));
+		h->udp_port = b->udp_port;
+		h->tls_port = b->tls_port;
+		r->n_homes++;
+	}
+}
+
+static size_t make_record(struct node *n, uint8_t out[WIRE_RECORD_MAX], gw_time now)
+{
+	struct wire_record r = { .lifetime_s = RECORD_LIFETIME_S };
+	uint64_t wall = wall_ms(n, now);
+	size_t len;
+
+	memcpy(r.key, n->identity.key, KEY_SIZE);
+	n->sequence = wall > n->sequence ? wall : n->sequence + 1;
+	r.sequence = n->sequence;
+	add_homes(n, REF_HOME, &r);
+	add_homes(n, REF_SPARE, &r);
+	len = wire_record_encode(out, &r) - SIGNATURE_SIZE;
+	identity_sign(&n->identity, RECORD_CONTEXT, out, len, out + len);
+	return len + SIGNATURE_SIZE;
+}
+
+void directory_publish(struct node *n, gw_time now)
+{
+	struct beacon_frame f = { .type = BEACON_PUBLISH };
+	uint8_t record[WIRE_RECORD_MAX];
+
+	n->publish_at = GW_NEVER;
+	if (n->config.transient)
+		return;
+	f.publish.record_len = make_record(n, record, now);
+	f.publish.record = record;
+	list_each(&n->refs, i, tmp) {
+		struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
+
+		if (!carries_record(b))
+			continue;
+		f.publish.request = b->publish_request = ++n->next_request;
+		link_send(b->link, &f);
+		n->publish_at = now + RECORD_LIFETIME_S / 2 * GW_SEC;
+	}
+}
+
+bool node_registered(const struct node *n)
+{
+	list_each(&n->refs, i, tmp) {
+		const struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
+
+		if (carries_record(b) && b->published)
+			return true;
+	}
+	return false;
+}
+
+/* --- looking for peers --- */
+
+static bool can_ask(const struct beacon_ref *b)
+{
+	return b->link && b->welcome;
+}
+
+static void ask(struct beacon_ref *b, struct peer *p)
+{
+	struct beacon_frame f = { .type = BEACON_LOOKUP };
+
+	f.lookup.request = p->lookup;
+	f.lookup.flags = p->n_live > 0 ? LOOKUP_WATCH : 0;
+	memcpy(f.lookup.key, p->key, KEY_SIZE);
+	link_send(b->link, &f);
+	p->lookups_open++;
+}
+
+void directory_lookup(struct peer *p, gw_time now)
+{
+	struct node *n = p->node;
+
+	if (p->lookup_at != GW_NEVER && now < p->lookup_at + LOOKUP_GAP)
+		return;
+	p->lookup_at = now;
+	p->lookup = ++n->next_request;
+	p->lookups_open = 0;
+	list_each(&n->refs, i, tmp) {
+		struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
+
+		if (can_ask(b))
+			ask(b, p);
+		else if (b->configured)
+			beacons_want(b, now);
+	}
+}
+
+void directory_beacon_ready(struct beacon_ref *b, gw_time now)
+{
+	(void)now;
+	list_each(&b->node->peers, i, tmp) {
+		struct peer *p = container_of(i, struct peer, all_link);
+
+		if (p->lookup && (dial_active(p) || p->n_live > 0))
+			ask(b, p);
+	}
+}
+
+void directory_beacon_lost(struct beacon_ref *b, gw_time now)
+{
+	(void)now;
+	b->published = false;
+}
+
+/* --- what comes back --- */
+
+static bool has_home(const struct peer *p, const struct beacon_ref *b)
+{
+	for (size_t i = 0; i < p->n_homes; i++)
+		if (p->homes[i] == b)
+			return true;
+	return false;
+}
+
+void directory_forget(struct peer *p)
+{
+	for (size_t i = 0; i < p->n_homes; i++)
+		beacons_release(p->homes[i]);
+	p->n_homes = 0;
+}
+
+void directory_add_home(struct peer *p, struct beacon_ref *b)
+{
+	if (has_home(p, b) || p->n_homes == WIRE_HOMES_MAX)
+		return;
+	beacons_hold(b);
+	p->homes[p->n_homes++] = b;
+}
+
+static void take_record(struct peer *p, const struct wire_record *r)
+{
+	struct beacon_ref *homes[WIRE_HOMES_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < r->n_homes; i++) {
+		const struct wire_home *h = &r->homes[i];
+
+		homes[count] = beacons_get(p->node, h->key, h->host, h->udp_port, h->tls_port);
+		if (homes[count])
+			beacons_hold(homes[count++]);
+	}
+	directory_forget(p);
+	memcpy(p->homes, homes, count * sizeof(homes[0]));
+	p->n_homes = count;
+	p->record_sequence = r->sequence;
+}
+
+/* NULL: it is what a record should be. */
+static const char *fault_of(const struct node *n, const struct wire_record *r, const uint8_t *bytes,
+			    size_t len, gw_time now)
+{
+	uint64_t wall = wall_ms(n, now);
+
+	if (!signature_valid(r->key, RECORD_CONTEXT, bytes, len - SIGNATURE_SIZE, r->signature))
+		return "gave a forged record";
+	if (r->sequence / 1000 + r->lifetime_s < wall / 1000)
+		return "gave an expired record";
+	return NULL;
+}
+
+static void records_of(struct node *n, const struct beacon_ref *b, const struct wire_record *r,
+		       struct peer *p, gw_time now)
+{
+	if (r->sequence < p->record_sequence)
+		return;
+	if (r->sequence > p->record_sequence)
+		take_record(p, r);
+	(void)n;
+	(void)b;
+	/* It may have come back, or moved: those who wait need not wait for the next attempt. */
+	if (!p->used && (p->n_live > 0 || p->wanted))
+		dial_now(p, now);
+}
+
+static struct peer *asked_by(struct node *n, uint64_t request)
+{
+	list_each(&n->peers, i, tmp) {
+		struct peer *p = container_of(i, struct peer, all_link);
+
+		if (request != 0 && p->lookup == request)
+			return p;
+	}
+	return NULL;
+}
+
+static void answered(struct peer *p)
+{
+	if (p && p->lookups_open > 0)
+		p->lookups_open--;
+}
+
+void directory_record(struct beacon_ref *b, const struct beacon_frame *f, gw_time now)
+{
+	struct node *n = b->node;
+	struct peer *asked = asked_by(n, f->record.request);
+	struct wire_record r;
+
+	answered(asked);
+	if (f->record.record_len == 0) {
+		/* Registered there, but not published: the beacon itself will do. */
+		if (asked && (f->record.flags & RECORD_HERE) && asked->n_homes == 0) {
+			directory_add_home(asked, b);
+			dial_now(asked, now);
+		}
+		return;
+	}
+	if (wire_record_decode(&r, f->record.record, f->record.record_len) <= 0) {
+		b->fault = "gave a malformed record";
+		return;
+	}
+	if (asked && memcmp(r.key, asked->key, KEY_SIZE) != 0) {
+		b->fault = "gave the record of another key";
+		return;
+	}
+	list_each(&n->peers, i, tmp) {
+		struct peer *p = container_of(i, struct peer, all_link);
+		const char *fault;
+
+		if (memcmp(p->key, r.key, KEY_SIZE) != 0)
+			continue;
+		if (r.sequence != p->record_sequence) {
+			fault = r.sequence < p->record_sequence
+					? "gave an old record"
+					: fault_of(n, &r, f->record.record, f->record.record_len,
+						   now);
+			if (fault) {
+				b->fault = fault;
+				continue;
+			}
+		}
+		records_of(n, b, &r, p, now);
+	}
+}
+
+void directory_result(struct beacon_ref *b, const struct beacon_frame *f, gw_time now)
+{
+	struct node *n = b->node;
+	struct peer *p;
+
+	if (f->result.request != 0 && f->result.request == b->publish_request) {
+		b->publish_request = 0;
+		if (f->result.status == RESULT_OK) {
+			b->published = true;
+			n->beacons_changed = true;
+		} else if (f->result.status == RESULT_OLDER &&
+			   f->result.sequence < wall_ms(n, now) + CLOCK_AHEAD_MAX) {
+			if (f->result.sequence > n->sequence)
+				n->sequence = f->result.sequence;
+			n->publish_at = now;
+		} else {
+			n->publish_at = now + 10 * GW_SEC;
+		}
+		return;
+	}
+	p = asked_by(n, f->result.request);
+	answered(p);
+	if (p && p->lookups_open == 0 && !p->used && dial_active(p))
+		dial_unreachable(p, now);
+}
+
+int node_add_home(struct node *n, const uint8_t peer[KEY_SIZE], const uint8_t key[KEY_SIZE],
+		  const char *host, uint16_t udp_port, uint16_t tls_port, gw_time now)
+{
+	struct beacon_ref *b;
+	struct peer *p;
+
+	if (memcmp(peer, n->identity.key, KEY_SIZE) == 0)
+		return GW_E_SELF;
+	p = peer_get(n, peer, now);
+	b = p ? beacons_get(n, key, host, udp_port, tls_port) : NULL;
+	if (!b)
+		return GW_E_LIMIT;
+	p->pinned = true;
+	directory_add_home(p, b);
+	return 0;
+}
