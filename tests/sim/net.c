@@ -1,24 +1,15 @@
-/* tests/sim/net.c - the virtual network: hosts, access links, NAT boxes, datagrams in flight.
+/* tests/sim/net.c - the virtual network: hosts, access links, datagrams in flight.
  *
- * A datagram crosses the sender's uplink, the core (where addresses are looked up, at the time
- * it gets there) and the receiver's downlink. */
+ * A datagram crosses the sender's uplink, the boxes and the core (where addresses are looked up
+ * and translated, at the time it gets there) and the receiver's downlink. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim.h"
+#include "net.h"
 
-enum { NAT_PORT_FIRST = 20000, IPV4_OVERHEAD = 28, IPV6_OVERHEAD = 48 };
-
-enum stage { AT_CORE, AT_HOST };
-
-struct packet {
-	enum stage stage;
-	unsigned host, iface; /* AT_HOST */
-	struct addr src, dst;
-	size_t len;
-	uint8_t data[];
-};
+enum { IPV4_OVERHEAD = 28, IPV6_OVERHEAD = 48 };
 
 static void link_init(struct sim *s, struct link *l)
 {
@@ -30,7 +21,7 @@ static void link_init(struct sim *s, struct link *l)
 	l->hold = 20 * GW_MSEC;
 }
 
-static void iface_init(struct sim *s, unsigned host, unsigned iface)
+static void iface_init(struct sim *s, unsigned host, unsigned iface, unsigned site)
 {
 	struct iface *f = &s->hosts[host].ifaces[iface];
 
@@ -39,75 +30,66 @@ static void iface_init(struct sim *s, unsigned host, unsigned iface)
 	link_init(s, &f->down);
 	f->mtu = 1500;
 	f->present = true;
-	net_new_address(s, host, iface);
+	f->host = host;
+	f->site = site;
+	site_join(s, f);
+}
+
+unsigned net_add_host_in(struct sim *s, unsigned site)
+{
+	unsigned host = s->n_hosts++;
+
+	assert(host < HOSTS_MAX);
+	s->hosts[host].n_ifaces = 1;
+	iface_init(s, host, 0, site);
+	return host;
 }
 
 unsigned net_add_host(struct sim *s)
 {
-	unsigned host = s->n_hosts++;
-
-	s->hosts[host].n_ifaces = 1;
-	iface_init(s, host, 0);
-	return host;
+	return net_add_host_in(s, INTERNET);
 }
 
 void net_add_iface(struct sim *s, unsigned host)
 {
 	struct host *h = &s->hosts[host];
 
-	iface_init(s, host, (unsigned)h->n_ifaces);
+	assert(h->n_ifaces < IFACES_MAX);
+	iface_init(s, host, (unsigned)h->n_ifaces, h->ifaces[0].site);
 	h->n_ifaces++;
-}
-
-/* Globally routable, never reused: 45.HOST.N.N or 2a00:45:HOST::N. */
-static struct addr fresh_address(struct sim *s, unsigned host)
-{
-	unsigned n = ++s->hosts[host].moves;
-	struct addr a = { .family = s->v6 ? ADDR_V6 : ADDR_V4 };
-
-	if (s->v6) {
-		static const uint8_t prefix[] = { 0x2a, 0x00, 0x00, 0x45 };
-
-		memcpy(a.ip, prefix, sizeof(prefix));
-		a.ip[5] = (uint8_t)host;
-		a.ip[14] = (uint8_t)(n >> 8);
-		a.ip[15] = (uint8_t)n;
-	} else {
-		a.ip[0] = 45;
-		a.ip[1] = (uint8_t)(host + 1);
-		a.ip[2] = (uint8_t)(n / 250);
-		a.ip[3] = (uint8_t)(n % 250 + 1);
-	}
-	return a;
 }
 
 void net_new_address(struct sim *s, unsigned host, unsigned iface)
 {
 	struct iface *f = &s->hosts[host].ifaces[iface];
 
-	f->addr = fresh_address(s, host);
-	if (f->nat.on) {
-		f->nat.outer = fresh_address(s, host);
-		f->nat.n_filter = 0;
-	}
+	site_leave(s, f);
+	site_join(s, f);
+}
+
+void net_move_to_site(struct sim *s, unsigned host, unsigned site)
+{
+	struct iface *f = &s->hosts[host].ifaces[0];
+
+	site_leave(s, f);
+	f->site = site;
+	site_join(s, f);
 }
 
 void net_nat(struct sim *s, unsigned host, gw_time timeout)
 {
-	struct nat *n = &s->hosts[host].ifaces[0].nat;
+	struct nat_kind kind = *nat_kind_find("eim-apdf");
 
-	n->on = true;
-	n->outer = fresh_address(s, host);
-	n->next_port = NAT_PORT_FIRST;
-	n->timeout = timeout;
+	kind.ports = NAT_SEQUENTIAL;
+	kind.v6 = true;
+	kind.inbound_refresh = false;
+	kind.timeout = timeout;
+	net_move_to_site(s, host, net_add_site(s, &kind, s->hosts[host].ifaces[0].site));
 }
 
 void net_nat_rebind(struct sim *s, unsigned host)
 {
-	struct nat *n = &s->hosts[host].ifaces[0].nat;
-
-	n->outer.port = 0;
-	n->n_filter = 0;
+	net_reboot_box(s, s->hosts[host].ifaces[0].site, false);
 }
 
 struct iface *net_primary(struct host *h)
@@ -152,6 +134,18 @@ static gw_time link_pass(struct link *l, size_t size, gw_time now)
 	return out;
 }
 
+struct packet *packet_new(const struct packet *head, const uint8_t *data)
+{
+	struct packet *pk = malloc(sizeof(*pk) + head->len);
+
+	if (!pk)
+		abort();
+	*pk = *head;
+	if (head->len)
+		memcpy(pk->data, data, head->len);
+	return pk;
+}
+
 static void packet_pass(struct sim *s, struct packet *pk, struct link *l)
 {
 	size_t size = pk->len + (pk->dst.family == ADDR_V6 ? IPV6_OVERHEAD : IPV4_OVERHEAD);
@@ -162,140 +156,100 @@ static void packet_pass(struct sim *s, struct packet *pk, struct link *l)
 		free(pk);
 		return;
 	}
-	if (again) {
-		struct packet *copy = malloc(sizeof(*copy) + pk->len);
-
-		memcpy(copy, pk, sizeof(*pk) + pk->len);
-		sim_schedule(s, out + rng_below(&l->rng, l->hold + 1), ITEM_PACKET, copy);
-	}
+	if (again)
+		sim_schedule(s, out + rng_below(&l->rng, l->hold + 1), ITEM_PACKET,
+			     packet_new(pk, pk->data));
 	sim_schedule(s, out, ITEM_PACKET, pk);
-}
-
-/* --- NAT --- */
-
-static struct addr nat_out(struct nat *n, const struct addr *src, const struct addr *dst,
-			   gw_time now)
-{
-	struct addr from = n->outer;
-
-	if (n->timeout && n->outer.port && now - n->used_at > n->timeout) {
-		n->outer.port = 0;
-		n->n_filter = 0;
-	}
-	if (!n->outer.port)
-		n->outer.port = n->next_port++;
-	from.port = n->outer.port;
-	n->inner_port = src->port;
-	n->used_at = now;
-	for (size_t i = 0; i < n->n_filter; i++)
-		if (addr_equal(&n->filter[i], dst))
-			return from;
-	if (n->n_filter == NAT_FILTER_MAX) {
-		memmove(n->filter, n->filter + 1, sizeof(*n->filter) * (NAT_FILTER_MAX - 1));
-		n->n_filter--;
-	}
-	n->filter[n->n_filter++] = *dst;
-	return from;
-}
-
-static bool nat_in(struct nat *n, const struct addr *src, struct addr *dst,
-		   const struct addr *inner, gw_time now)
-{
-	if (!addr_equal(&n->outer, dst) || (n->timeout && now - n->used_at > n->timeout))
-		return false;
-	for (size_t i = 0; i < n->n_filter; i++)
-		if (addr_equal(&n->filter[i], src)) {
-			*dst = *inner;
-			dst->port = n->inner_port;
-			return true;
-		}
-	return false;
 }
 
 /* --- datagrams --- */
 
-static struct iface *source_iface(struct host *h, const struct path *path)
+uint32_t net_ifindex(const struct sim *s, const struct iface *f)
 {
-	if (path->local.family == ADDR_NONE) {
-		if (path->ifindex && path->ifindex <= h->n_ifaces)
-			return h->ifaces[path->ifindex - 1].present ? &h->ifaces[path->ifindex - 1]
-								    : NULL;
-		return net_primary(h);
-	}
+	return (uint32_t)(f - s->hosts[f->host].ifaces) + 1;
+}
+
+static bool usable(const struct sim *s, const struct iface *f, const struct path *path)
+{
+	if (!f->present || f->addr.family != path->remote.family)
+		return false;
+	if (path->local.family != ADDR_NONE)
+		return addr_same_host(&f->addr, &path->local);
+	return !path->ifindex || path->ifindex == net_ifindex(s, f);
+}
+
+struct iface *net_source(struct sim *s, unsigned host, const struct path *path)
+{
+	struct host *h = &s->hosts[host];
+
 	for (size_t i = 0; i < h->n_ifaces; i++)
-		if (h->ifaces[i].present && addr_same_host(&h->ifaces[i].addr, &path->local))
+		if (usable(s, &h->ifaces[i], path))
 			return &h->ifaces[i];
 	return NULL;
 }
 
 enum send_result net_send(struct sim *s, struct proc *p, const struct batch *b)
 {
-	struct host *h = &s->hosts[p->host];
-	struct iface *f = source_iface(h, &b->path);
-	struct addr src;
+	struct conduit *c = b->path.via ? conduit_find(p, b->path.via) : NULL;
+	struct iface *f = net_source(s, p->host, &b->path);
+	struct packet head = { .stage = AT_CORE, .iface = f, .dst = b->path.remote };
 	size_t overhead;
 
-	if (!f || f->addr.family != b->path.remote.family)
+	if (c && c->end) {
+		net_link_send(s, c->end, b);
+		return SENT;
+	}
+	if (!f || (b->path.via && !c))
 		return SENT_UNREACHABLE;
 	overhead = f->addr.family == ADDR_V6 ? IPV6_OVERHEAD : IPV4_OVERHEAD;
 	if (b->segment + overhead > f->mtu)
 		return SENT_TOO_BIG;
-	src = f->addr;
-	src.port = p->port;
-	if (f->nat.on)
-		src = nat_out(&f->nat, &src, &b->path.remote, s->now);
+	head.site = f->site;
+	head.src = f->addr;
+	head.src.port = c ? c->port : p->port;
 	for (size_t at = 0; at < b->len; at += b->segment) {
-		size_t len = b->len - at < b->segment ? b->len - at : b->segment;
-		struct packet *pk = malloc(sizeof(*pk) + len);
-
-		*pk = (struct packet){
-			.stage = AT_CORE, .src = src, .dst = b->path.remote, .len = len
-		};
-		memcpy(pk->data, b->data + at, len);
-		packet_pass(s, pk, &f->up);
+		head.len = b->len - at < b->segment ? b->len - at : b->segment;
+		packet_pass(s, packet_new(&head, b->data + at), &f->up);
 	}
 	return SENT;
 }
 
 static void at_core(struct sim *s, struct packet *pk)
 {
-	for (unsigned i = 0; i < s->n_hosts; i++) {
-		struct host *h = &s->hosts[i];
-
-		for (unsigned j = 0; j < h->n_ifaces; j++) {
-			struct iface *f = &h->ifaces[j];
-
-			if (!f->present)
-				continue;
-			if (f->nat.on ? !nat_in(&f->nat, &pk->src, &pk->dst, &f->addr, s->now)
-				      : !addr_same_host(&f->addr, &pk->dst))
-				continue;
-			pk->stage = AT_HOST;
-			pk->host = i;
-			pk->iface = j;
-			packet_pass(s, pk, &f->down);
-			return;
-		}
+	pk->iface = site_route(s, pk->site, &pk->src, &pk->dst);
+	if (!pk->iface || !pk->iface->present) {
+		free(pk);
+		return;
 	}
-	free(pk);
+	pk->stage = AT_HOST;
+	packet_pass(s, pk, &pk->iface->down);
+}
+
+static struct proc *proc_at(struct sim *s, unsigned host, uint16_t port, uint32_t *via)
+{
+	struct conduit *c = conduit_at_port(s, host, port);
+
+	*via = c ? c->via : 0;
+	if (c)
+		return c->proc;
+	for (unsigned i = 0; i < s->n_procs; i++) {
+		struct proc *p = &s->procs[i];
+
+		if (p->alive && p->host == host && p->port == port)
+			return p;
+	}
+	return NULL;
 }
 
 static void at_host(struct sim *s, struct packet *pk)
 {
-	struct host *h = &s->hosts[pk->host];
-	struct iface *f = &h->ifaces[pk->iface];
-	struct path path = { .local = pk->dst, .ifindex = pk->iface + 1, .remote = pk->src };
+	struct iface *f = pk->iface;
+	struct path path = { .local = pk->dst, .ifindex = net_ifindex(s, f), .remote = pk->src };
+	struct proc *p = proc_at(s, f->host, pk->dst.port, &path.via);
 
-	if (f->present && !f->down.down && addr_same_host(&f->addr, &pk->dst) &&
-	    h->asleep_until <= s->now)
-		for (unsigned i = 0; i < s->n_procs; i++) {
-			struct proc *p = &s->procs[i];
-
-			if (p->alive && p->host == pk->host && p->port == pk->dst.port) {
-				proc_receive(p, &path, pk->data, pk->len);
-				break;
-			}
-		}
+	if (p && f->present && !f->down.down && addr_same_host(&f->addr, &pk->dst) &&
+	    s->hosts[f->host].asleep_until <= s->now)
+		proc_receive(p, &path, pk->data, pk->len);
 	free(pk);
 }
 
@@ -308,10 +262,24 @@ void net_packet(struct sim *s, struct packet *pk)
 	case AT_HOST:
 		at_host(s, pk);
 		break;
+	case AT_TLS:
+		net_link_packet(s, pk);
+		break;
 	}
 }
 
 void net_packet_free(struct packet *pk)
 {
 	free(pk);
+}
+
+void net_clear(struct sim *s)
+{
+	for (unsigned i = 0; i < s->n_procs; i++)
+		proc_close_conduits(&s->procs[i]);
+	net_links_clear(s);
+	for (unsigned i = 1; i <= s->n_sites; i++)
+		nat_clear(&s->sites[i].nat);
+	map_clear(&s->addresses);
+	map_clear(&s->ports);
 }

@@ -1,5 +1,7 @@
 /* tests/sim/proc.c - a process: one node on a host, driven as the real loop drives it. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,10 +23,14 @@ struct proc *proc_add(struct sim *s, unsigned host)
 	struct proc *p = &s->procs[s->n_procs];
 	uint8_t seed[SEED_SIZE];
 
+	assert(s->n_procs < PROCS_MAX);
 	memset(p, 0, sizeof(*p));
 	p->sim = s;
 	p->index = s->n_procs++;
-	p->name[0] = (char)('A' + p->index);
+	if (p->index < 26)
+		p->name[0] = (char)('A' + p->index);
+	else
+		snprintf(p->name, sizeof(p->name), "P%u", p->index);
 	p->host = host;
 	p->port = (uint16_t)(PORT_FIRST + p->index);
 	rng_bytes(&s->rng, seed, sizeof(seed));
@@ -115,6 +121,7 @@ void proc_kill(struct proc *p)
 {
 	sim_note(p->sim, "%s is killed", p->name);
 	bury(p, false);
+	proc_close_conduits(p);
 	node_free(p->node);
 	p->node = NULL;
 }
@@ -129,6 +136,7 @@ void proc_exit(struct proc *p)
 	node_close(p->node, s->now);
 	for (int i = 0; i < BATCHES_MAX && node_transmit(p->node, &b, s->now); i++)
 		net_send(s, p, &b);
+	proc_close_conduits(p);
 	node_free(p->node);
 	p->node = NULL;
 }
@@ -138,7 +146,7 @@ void proc_know(struct proc *p, const struct proc *peer)
 	struct iface *f = net_primary(&p->sim->hosts[peer->host]);
 	struct addr at;
 
-	if (!f || f->nat.on)
+	if (!f || (!net_public(p->sim, f) && f->site != p->sim->hosts[p->host].ifaces[0].site))
 		return;
 	at = f->addr;
 	at.port = peer->port;
@@ -281,6 +289,8 @@ static void event(struct proc *p, const struct event *ev)
 		p->pongs++;
 		p->pong_rtt = ev->rtt;
 		break;
+	case EVENT_BEACONS:
+		break;
 	case EVENT_IDENTITY_IN_USE:
 		sim_note(p->sim, "%s: identity in use elsewhere", p->name);
 		if (p->obedient && !p->in_use)
@@ -358,11 +368,7 @@ static bool at_present_address(struct sim *s, const struct proc *p, const struct
 {
 	struct iface *f = net_primary(&s->hosts[p->host]);
 
-	if (!f)
-		return false;
-	if (f->nat.on)
-		return addr_equal(&f->nat.outer, remote);
-	return addr_same_host(&f->addr, remote);
+	return f && net_seen_at(s, f, remote);
 }
 
 static bool sees(const struct proc *p, const struct proc *peer)

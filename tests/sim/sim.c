@@ -439,6 +439,7 @@ static void tear_down(struct sim *s)
 				continue; /* may be inconsistent: leave it */
 			proc_exit(&s->procs[i]);
 		}
+	net_clear(s);
 	while (s->n_items) {
 		struct item i = pop(s);
 

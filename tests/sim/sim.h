@@ -22,20 +22,24 @@
 #include "base/rng.h"
 #include "base/time.h"
 #include "core/node.h"
+#include "nat.h"
 
 enum {
-	HOSTS_MAX = 4,
+	HOSTS_MAX = 128,
 	IFACES_MAX = 2,
-	PROCS_MAX = 4,
-	NAT_FILTER_MAX = 64,
+	SITES_MAX = 160,
+	PROCS_MAX = 128,
+	SOCKETS_MAX = 300,          /* that a process opened beside its main one */
+	LINK_QUEUE_MAX = 64 * 1024, /* of a TLS link: bytes sent and not acknowledged */
 	BATCH_SIZE = 65536,
 	FAILURE_MAX = 400,
 	FLOW_NUMBER_SIZE = 8,
 };
 
 struct sim;
+struct tls_link;
 
-/* --- the network (net.c) --- */
+/* --- the network (net.c, site.c) --- */
 
 /* One direction of a host's access link.  Chances are per 10,000. */
 struct link {
@@ -51,15 +55,13 @@ struct link {
 	gw_time busy_until, last_out;
 };
 
-/* Endpoint-independent mapping, address-and-port-dependent filtering (RFC 4787). */
-struct nat {
-	bool on;
-	struct addr outer; /* port 0: no mapping now */
-	uint16_t inner_port, next_port;
-	gw_time timeout; /* of an idle mapping; 0: never */
-	gw_time used_at;
-	struct addr filter[NAT_FILTER_MAX];
-	size_t n_filter;
+struct iface;
+
+/* Who has an address: an interface, or the outer side of a box. */
+struct owner {
+	struct iface *iface; /* NULL: the box of site `box` */
+	unsigned box;
+	unsigned site; /* where the address is */
 };
 
 struct iface {
@@ -67,23 +69,54 @@ struct iface {
 	struct addr addr; /* port 0 */
 	uint32_t mtu;     /* the host knows this one: sending more is refused */
 	struct link up, down;
-	struct nat nat;
+	unsigned host, site;
+	struct owner owner;
+};
+
+/* A place to be for hosts, behind a box or not.  Sites 1... are private networks (where the box
+ * translates), else parts of what they are behind.  Hosts of one site reach each other directly. */
+enum { INTERNET = 0 };
+
+struct site {
+	struct nat nat;  /* the box; nat.kind may be changed while it runs */
+	unsigned behind; /* the site that the box's outer side is in */
+	uint8_t lan;     /* inside is 192.168.LAN.x, fd00:0:LAN::x; two sites may have the same */
+	unsigned handed_out; /* addresses inside */
+	unsigned moves;      /* outer addresses that its box had */
+	struct owner outer[2];
 };
 
 struct host {
 	struct iface ifaces[IFACES_MAX];
 	size_t n_ifaces;
 	gw_time asleep_until;
-	unsigned moves; /* addresses handed out */
+	unsigned moves;     /* addresses handed out */
+	uint16_t next_port; /* of its further sockets */
 };
 
 struct packet;
 
-/* A host with one fresh address and default links.  Returns its index. */
+/* A host on the internet with one fresh address and default links.  Returns its index. */
 unsigned net_add_host(struct sim *s);
 void net_add_iface(struct sim *s, unsigned host);
+/* In the site where it is. */
 void net_new_address(struct sim *s, unsigned host, unsigned iface);
-/* Put the host behind a NAT box / give the box a new outer port. */
+
+/* A site behind a box of this kind (nat_kind_find(), or a changed copy of one), itself behind
+ * the box of another site, or on the INTERNET.  Returns its number. */
+unsigned net_add_site(struct sim *s, const struct nat_kind *kind, unsigned behind);
+unsigned net_add_host_in(struct sim *s, unsigned site);
+/* The host's first interface is elsewhere now (roams), with a fresh address of that site. */
+void net_move_to_site(struct sim *s, unsigned host, unsigned site);
+/* The site's box forgets its mappings, and perhaps gets another outer address. */
+void net_reboot_box(struct sim *s, unsigned site, bool new_address);
+/* May strangers on the internet send to it? */
+bool net_public(const struct sim *s, const struct iface *f);
+/* Where others see it, by far or (when in its own site) near; the port is not compared. */
+bool net_seen_at(const struct sim *s, const struct iface *f, const struct addr *remote);
+
+/* Put the host behind a box of its own (eim-apdf, new ports in sequence, refreshed from inside
+ * only) / let the box forget, so that the host's outer port is a new one. */
 void net_nat(struct sim *s, unsigned host, gw_time timeout);
 void net_nat_rebind(struct sim *s, unsigned host);
 /* The interface in use: the first one present; NULL when there is none. */
@@ -91,16 +124,41 @@ struct iface *net_primary(struct host *h);
 
 struct proc;
 enum send_result { SENT, SENT_UNREACHABLE, SENT_TOO_BIG };
+/* From the socket or into the TLS link that path.via says. */
 enum send_result net_send(struct sim *s, struct proc *p, const struct batch *b);
 void net_packet(struct sim *s, struct packet *pk); /* it is due: next hop or delivery */
 void net_packet_free(struct packet *pk);
+void net_clear(struct sim *s); /* at the end of the run */
+
+/* --- conduits: further UDP sockets (conduit.c) and TLS links (tls_link.c) ---
+ *
+ * Named by numbers, path.via: the process gives the numbers below LINK_VIA_FIRST, incoming links
+ * get theirs from there on.  They end with the process. */
+
+#define LINK_VIA_FIRST UINT32_C(0x80000000)
+
+/* With a port of its own.  GW_E_INVALID, GW_E_EXISTS, GW_E_LIMIT. */
+int proc_open_socket(struct proc *p, uint32_t via);
+void proc_close_socket(struct proc *p, uint32_t via); /* no-op when there is none */
+void proc_close_conduits(struct proc *p);             /* links, too */
+
+/* A TLS link to the process whose main UDP port is the target's; it must have an on_link hook.
+ * Both ends are told when the link is up (after 2 and 2.5 round trips), and when it is down:
+ * refused, closed by the other end, or nothing acknowledged for 10 s.  What is sent comes whole
+ * and in order, through both access links, NATs and what blocks UDP, but not past a box inward.
+ * More than LINK_QUEUE_MAX bytes unacknowledged are dropped.  A link does not outlive the
+ * addresses of its ends: then all vanishes, and each end learns of it after 10 s or never.
+ * GW_E_INVALID, GW_E_EXISTS, GW_E_UNREACHABLE (no own address). */
+int net_link_open(struct sim *s, struct proc *p, uint32_t via, const struct addr *target);
+/* What was sent still comes; the other end is told, this one is not. */
+void net_link_close(struct sim *s, struct proc *p, uint32_t via);
 
 /* --- processes (proc.c) --- */
 
 struct proc {
 	struct sim *sim;
 	unsigned index;
-	char name[8];
+	char name[12];
 	bool alive;
 	struct node *node;
 	struct node_config config;
@@ -109,6 +167,11 @@ struct proc {
 	unsigned lives;
 	unsigned host;
 	uint16_t port;
+	struct map conduits; /* via -> struct conduit */
+	unsigned n_sockets;
+	uint32_t links_taken;
+	/* A link came up or went down: path.via, local, remote.  The process is pumped then. */
+	void (*on_link)(struct proc *p, const struct path *path, bool up);
 	struct map handles; /* stream pointer -> end: what the application holds */
 	bool in_use;        /* got EVENT_IDENTITY_IN_USE */
 	bool obedient;      /* stops when it gets that */
@@ -252,6 +315,11 @@ struct sim {
 
 	struct host hosts[HOSTS_MAX];
 	unsigned n_hosts;
+	struct site sites[SITES_MAX]; /* [INTERNET] has an open box */
+	unsigned n_sites;             /* besides that */
+	struct map addresses;         /* of a realm -> struct owner */
+	struct map ports;             /* of a host -> struct conduit */
+	struct tls_link *links;
 	struct proc procs[PROCS_MAX];
 	unsigned n_procs;
 	struct flow *flows;
