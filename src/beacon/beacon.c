@@ -52,6 +52,9 @@ static void on_attended(struct session *s, const struct beacon_frame *f, gw_time
 	case BEACON_CLOSE:
 		relay_close(s, f);
 		break;
+	case BEACON_REVEAL:
+		relay_reveal(s, f);
+		break;
 	case BEACON_TEST:
 		on_test(s, f, now);
 		break;
@@ -61,6 +64,7 @@ static void on_attended(struct session *s, const struct beacon_frame *f, gw_time
 	case BEACON_RECORD:
 	case BEACON_RESULT:
 	case BEACON_DRAIN:
+	case BEACON_REVEALED:
 		session_fail(s, CLOSE_PROTOCOL, now);
 		break;
 	default: /* PONG, and frames of later versions */

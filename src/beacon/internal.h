@@ -134,12 +134,14 @@ struct channel {
 	uint64_t id;
 	struct channel_end end[2]; /* 0: the dialler */
 	gw_time active_at;
-	bool answered; /* the other end has sent something */
+	bool reveals[2]; /* this end may be seen by the other */
+	bool answered;   /* the other end has sent something */
 	struct timer idle;
 };
 
 void relay_open(struct session *s, const struct beacon_frame *f, gw_time now);
 void relay_close(struct session *s, const struct beacon_frame *f);
+void relay_reveal(struct session *s, const struct beacon_frame *f);
 void relay_receive(struct beacon *b, const struct path *path, const uint8_t *data, size_t len,
 		   gw_time now);
 void relay_moved(struct session *s);

@@ -166,6 +166,29 @@ void relay_close(struct session *s, const struct beacon_frame *f)
 	end_channel(s->beacon, c);
 }
 
+static void tell_endpoint(const struct channel *c, int side)
+{
+	struct beacon_frame f = { .type = BEACON_REVEALED };
+
+	f.revealed.channel = c->id;
+	f.revealed.endpoint = session_endpoint(c->end[!side].session);
+	session_send(c->end[side].session, &f);
+}
+
+void relay_reveal(struct session *s, const struct beacon_frame *f)
+{
+	struct channel *c = map_get(&s->beacon->channels, f->reveal.channel);
+	int side = c ? side_of(c, s) : -1;
+
+	if (side < 0)
+		return;
+	c->reveals[side] = true;
+	if (!c->reveals[!side])
+		return;
+	tell_endpoint(c, 0);
+	tell_endpoint(c, 1);
+}
+
 /* --- packets --- */
 
 static uint64_t id_at(const uint8_t *packet)

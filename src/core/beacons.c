@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/directory.h"
+#include "core/records.h"
 #include "core/outbox.h"
-#include "core/relay.h"
+#include "core/relayed.h"
 #include "core/spray.h"
 
 /* --- the table --- */
@@ -280,7 +280,7 @@ static void choose_homes(struct node *n, gw_time now)
 	if (spare || dialling(n) == 0)
 		leave_extras(n, now);
 	if (changed)
-		directory_publish(n, now);
+		records_publish(n, now);
 	n->beacons_changed = true;
 }
 
@@ -370,8 +370,8 @@ static void on_closed(struct link *l, gw_time now)
 	if (l->path.via || was_up)
 		close_tls(b);
 	if (was_up) {
-		relay_beacon_lost(b, now);
-		directory_beacon_lost(b, now);
+		relayed_beacon_lost(b, now);
+		records_beacon_lost(b, now);
 		b->failures = 0;
 		if (b->role == REF_HOME || b->role == REF_SPARE) {
 			b->role = REF_EXTRA;
@@ -380,7 +380,7 @@ static void on_closed(struct link *l, gw_time now)
 	}
 	if (!b->tls_via) { /* else TLS is still being tried */
 		redial_later(b, now);
-		relay_beacon_failed(b, now);
+		relayed_beacon_failed(b, now);
 	}
 	if (b->configured)
 		reconsider(b->node, now);
@@ -421,9 +421,9 @@ static void welcome(struct beacon_ref *b, const struct beacon_frame *f, gw_time 
 	if (b->configured)
 		reconsider(n, now);
 	if (b->role == REF_HOME || b->role == REF_SPARE)
-		directory_publish(n, now);
-	directory_beacon_ready(b, now);
-	relay_beacon_ready(b, now);
+		records_publish(n, now);
+	records_beacon_ready(b, now);
+	relayed_beacon_ready(b, now);
 	n->beacons_changed = true;
 }
 
@@ -449,16 +449,16 @@ static void on_frame(struct link *l, const struct beacon_frame *f, gw_time now)
 		ask_alternate(b);
 		break;
 	case BEACON_RECORD:
-		directory_record(b, f, now);
+		records_record(b, f, now);
 		break;
 	case BEACON_RESULT:
-		directory_result(b, f, now);
+		records_result(b, f, now);
 		break;
 	case BEACON_CLOSE:
-		relay_closed(b, f->close.channel, f->close.reason, now);
+		relayed_closed(b, f->close.channel, f->close.reason, now);
 		break;
 	case BEACON_REVEALED:
-		relay_revealed(b, f->revealed.channel, &f->revealed.endpoint);
+		relayed_revealed(b, f->revealed.channel, &f->revealed.endpoint);
 		break;
 	case BEACON_DRAIN:
 		drain(b, now);
@@ -764,7 +764,7 @@ void beacons_expire(struct node *n, gw_time now)
 	if (now >= n->homes_at)
 		choose_homes(n, now);
 	if (now >= n->publish_at)
-		directory_publish(n, now);
+		records_publish(n, now);
 }
 
 /* --- the node's interface --- */

@@ -9,7 +9,7 @@
 #include "core/mtu.h"
 #include "core/outbox.h"
 #include "core/peer.h"
-#include "core/relay.h"
+#include "core/relayed.h"
 #include "quic/quic.h"
 #include "core/segment.h"
 #include "quic/tls.h"
@@ -358,7 +358,7 @@ static bool attach(struct connection *c, const struct route *r)
 {
 	if (map_put(&c->node->by_token, c->token, c) < 0)
 		return false;
-	if (!r->relay || relay_attach(c, r->relay, r->channel) == 0)
+	if (!r->relay || relayed_attach(c, r->relay, r->channel) == 0)
 		return true;
 	map_remove(&c->node->by_token, c->token);
 	return false;
@@ -552,7 +552,7 @@ void connection_free(struct connection *c)
 	forget_cids(c);
 	if (c->path.via && !c->relay)
 		close_socket(c);
-	relay_detach(c);
+	relayed_detach(c);
 	map_remove(&n->by_token, c->token);
 	heap_remove(&n->conn_timers, &c->timer);
 	list_remove(&c->all_link);

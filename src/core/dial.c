@@ -6,7 +6,7 @@
 #include "core/connection.h"
 #include "core/peer.h"
 #include "core/punch.h"
-#include "core/relay.h"
+#include "core/relayed.h"
 #include "core/stream.h"
 
 /* A stream that was never sent waits at least this long, whatever its park timeout. */
@@ -152,7 +152,7 @@ void dial_unreachable(struct peer *p, gw_time now)
 {
 	(void)now;
 	if (dial_active(p) && dial_racers(p) == 0 && p->lookups_open == 0 &&
-	    (p->n_endpoints == 0 || p->node->config.relay_only) && !relay_pending(p))
+	    (p->n_endpoints == 0 || p->node->config.relay_only) && !relayed_pending(p))
 		peer_raise(p, GW_E_UNREACHABLE);
 }
 
@@ -200,9 +200,9 @@ static void attempt(struct peer *p, gw_time now)
 	static const gw_time GAPS[] = { 200 * GW_MSEC, 300 * GW_MSEC, 500 * GW_MSEC };
 	gw_time gap = now - p->dial_started < REDIAL_FAST_FOR ? REDIAL_FAST : REDIAL_SLOW;
 
-	if (p->n_endpoints == 0 && !relay_possible(p))
+	if (p->n_endpoints == 0 && !relayed_possible(p))
 		peer_raise(p, GW_E_UNREACHABLE);
-	relay_attempt(p, now);
+	relayed_attempt(p, now);
 	for (size_t i = 0; i < p->n_endpoints && !p->node->config.relay_only; i++) {
 		struct path path = { .remote = p->endpoints[i] };
 

@@ -11,7 +11,7 @@
 #include "core/peer.h"
 #include "core/policy.h"
 #include "core/punch.h"
-#include "core/relay.h"
+#include "core/relayed.h"
 #include "quic/quic.h"
 #include "core/segment.h"
 #include "core/stream.h"
@@ -198,7 +198,7 @@ void node_receive(struct node *n, const struct path *path, const uint8_t *data, 
 		receive_probe(n, path, data, len, kind, now);
 		break;
 	case DATAGRAM_CHANNEL:
-		relay_receive(n, path, data, len, now);
+		relayed_receive(n, path, data, len, now);
 		break;
 	case DATAGRAM_ADDRESS_REPLY:
 		beacons_address_reply(n, path, data, len, now);

@@ -8,7 +8,7 @@
 #include "core/connection.h"
 #include "core/beacons.h"
 #include "core/dial.h"
-#include "core/directory.h"
+#include "core/records.h"
 #include "core/mtu.h"
 #include "core/policy.h"
 #include "core/punch.h"
@@ -119,7 +119,7 @@ void peer_free(struct peer *p)
 	}
 	map_clear(&p->by_id);
 	seen_clear(&p->seen);
-	directory_forget(p);
+	records_forget(p);
 	punch_free(p);
 	heap_remove(&p->node->peer_timers, &p->timer);
 	list_remove(&p->all_link);

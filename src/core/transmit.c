@@ -4,7 +4,7 @@
 
 #include "core/connection.h"
 #include "core/mtu.h"
-#include "core/relay.h"
+#include "core/relayed.h"
 #include "quic/quic.h"
 #include "core/segment.h"
 
@@ -195,7 +195,7 @@ static bool write_close(struct connection *c, struct batch *out, gw_time now)
 		return false;
 	out->len = out->segment = (size_t)len;
 	if (c->relay)
-		return relay_wrap(c, out);
+		return relayed_wrap(c, out);
 	path_of(c, &ps.path, &out->path);
 	return true;
 }
@@ -211,7 +211,7 @@ bool connection_write(struct connection *c, struct batch *out, gw_time now)
 		return write_close(c, out, now);
 	case CONN_USED:
 		if (mtu_write(c, out, now))
-			return !c->relay || relay_wrap(c, out);
+			return !c->relay || relayed_wrap(c, out);
 		break;
 	case CONN_HANDSHAKE:
 	case CONN_UP:

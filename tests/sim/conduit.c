@@ -32,6 +32,13 @@ struct conduit *conduit_add(struct proc *p, uint32_t via)
 	return c;
 }
 
+bool conduit_is_link(const struct proc *p, uint32_t via)
+{
+	const struct conduit *c = via ? conduit_find(p, via) : NULL;
+
+	return c && c->end;
+}
+
 void conduit_remove(struct conduit *c)
 {
 	map_remove(&c->proc->conduits, c->via);

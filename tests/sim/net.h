@@ -62,6 +62,8 @@ struct conduit {
 struct conduit *conduit_find(const struct proc *p, uint32_t via);
 struct conduit *conduit_at_port(const struct sim *s, unsigned host, uint16_t port);
 struct conduit *conduit_add(struct proc *p, uint32_t via);
+/* A TLS link, not a socket? */
+bool conduit_is_link(const struct proc *p, uint32_t via);
 void conduit_remove(struct conduit *c);
 
 /* --- tls_link.c --- */

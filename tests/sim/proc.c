@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "beacon/beacon.h"
+#include "net.h"
 #include "sim.h"
 
 #define STOP_DELAY (500 * GW_MSEC)
@@ -69,24 +71,39 @@ static void set_policy(struct proc *p)
 		node_allow(p->node, "echo", NULL);
 }
 
-void proc_start(struct proc *p)
+static void start_node(struct proc *p)
 {
 	struct sim *s = p->sim;
 
-	rng_seed(&p->rng, rng_u64(&s->rng));
 	p->config.identity = &p->id;
 	p->config.rng = &p->rng;
+	p->config.udp_port = p->port;
+	if (p->n_beacons > 0)
+		p->config.started_ms = sim_wall_ms(s);
 	p->node = node_new(&p->config, s->now);
 	if (!p->node) {
 		sim_fail(s, "node_new failed");
 		return;
 	}
-	p->alive = true;
-	p->lives++;
 	p->in_use = false;
 	map_init(&p->handles, rng_u64(&s->rng));
 	set_policy(p);
 	proc_network(p);
+	for (unsigned i = 0; i < p->n_beacons; i++)
+		proc_use_beacon(p, p->beacons[i]);
+}
+
+void proc_start(struct proc *p)
+{
+	struct sim *s = p->sim;
+
+	rng_seed(&p->rng, rng_u64(&s->rng));
+	p->alive = true;
+	p->lives++;
+	if (p->is_beacon)
+		beacon_proc_start(p);
+	else
+		start_node(p);
 	sim_note(s, "%s starts (life %u)", p->name, p->lives);
 }
 
@@ -122,6 +139,10 @@ void proc_kill(struct proc *p)
 	sim_note(p->sim, "%s is killed", p->name);
 	bury(p, false);
 	proc_close_conduits(p);
+	if (p->is_beacon) {
+		beacon_proc_stop(p, false);
+		return;
+	}
 	node_free(p->node);
 	p->node = NULL;
 }
@@ -133,6 +154,11 @@ void proc_exit(struct proc *p)
 
 	sim_note(s, "%s exits", p->name);
 	bury(p, true);
+	if (p->is_beacon) {
+		beacon_proc_stop(p, true);
+		proc_close_conduits(p);
+		return;
+	}
 	node_close(p->node, s->now);
 	for (int i = 0; i < BATCHES_MAX && node_transmit(p->node, &b, s->now); i++)
 		net_send(s, p, &b);
@@ -184,7 +210,12 @@ static void check_packet(struct proc *p, const uint8_t *data, size_t len)
 	enum { QUIC_BIT = 0x40, LONG_HEADER = 0x80 };
 	static const uint8_t v1[] = { 0, 0, 0, 1 };
 
-	if (data[0] == WIRE_PROBE || data[0] == WIRE_PROBE_REPLY)
+	if (data[0] == WIRE_CHANNEL && len > WIRE_CHANNEL_HEADER) {
+		data += WIRE_CHANNEL_HEADER;
+		len -= WIRE_CHANNEL_HEADER;
+	}
+	if (data[0] == WIRE_PROBE || data[0] == WIRE_PROBE_REPLY || data[0] == WIRE_PUNCH ||
+	    data[0] == WIRE_ADDRESS_REQUEST)
 		return;
 	if (!(data[0] & QUIC_BIT))
 		sim_fail(p->sim, "%s sends a datagram beginning 0x%02x", p->name, data[0]);
@@ -305,9 +336,13 @@ void proc_pump(struct proc *p)
 	struct sim *s = p->sim;
 	size_t batches = 0;
 
+	if (p->is_beacon) {
+		beacon_proc_pump(p);
+		return;
+	}
 	for (int round = 0; round < PUMP_ROUNDS_MAX; round++) {
 		struct event ev;
-		bool busy = false;
+		bool busy = node_proc_serve(p);
 
 		while (!s->failure[0] && transmit(p)) {
 			busy = true;
@@ -332,7 +367,17 @@ void proc_pump(struct proc *p)
 
 void proc_receive(struct proc *p, const struct path *path, const uint8_t *data, size_t len)
 {
-	node_receive(p->node, path, data, len, p->sim->now);
+	struct path from = *path;
+
+	/* What comes by a link has no address: docs of base/addr.h. */
+	if (from.via >= LINK_VIA_FIRST || conduit_is_link(p, from.via)) {
+		from.local = (struct addr){ 0 };
+		from.remote = addr_of_conduit(from.via);
+	}
+	if (p->is_beacon)
+		beacon_receive(p->beacon, &from, data, len, p->sim->now);
+	else
+		node_receive(p->node, &from, data, len, p->sim->now);
 	proc_pump(p);
 }
 
@@ -342,7 +387,7 @@ gw_time proc_expiry(const struct proc *p)
 
 	if (!p->alive)
 		return GW_NEVER;
-	at = node_expiry(p->node);
+	at = p->is_beacon ? beacon_expiry(p->beacon) : node_expiry(p->node);
 	if (at == GW_NEVER)
 		return at;
 	at = time_max(at, p->sim->hosts[p->host].asleep_until);
@@ -360,7 +405,10 @@ void proc_timer(struct proc *p)
 		sim_fail(s, "%s: timers due without end", p->name);
 		return;
 	}
-	node_expire(p->node, s->now);
+	if (p->is_beacon)
+		beacon_expire(p->beacon, s->now);
+	else
+		node_expire(p->node, s->now);
 	proc_pump(p);
 }
 

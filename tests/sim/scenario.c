@@ -818,6 +818,7 @@ static const struct scenario scenarios[] = {
 	{ "unwelcome-client", build_unwelcome_client, 2 },
 	{ "denied-service", build_denied_service, 4 },
 	{ "mixed", build_mixed, 12 },
+	{ "meet", build_meet, 12 },
 	{ "moves-1000", build_moves_1000, 0 },
 	{ "streams-5000", build_streams_5000, 0 },
 };

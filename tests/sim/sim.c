@@ -26,6 +26,11 @@ static time_t virtual_wall_clock(time_t *out)
 	return t;
 }
 
+uint64_t sim_wall_ms(const struct sim *s)
+{
+	return (uint64_t)WALL_CLOCK_START * 1000 + s->now / GW_MSEC;
+}
+
 const struct sim *sim_current(void)
 {
 	return current;
@@ -260,7 +265,7 @@ static bool streams_gone(struct sim *s)
 	for (unsigned i = 0; i < s->n_procs; i++) {
 		struct node_stats st;
 
-		if (!s->procs[i].alive)
+		if (!s->procs[i].node)
 			continue;
 		node_stats_get(s->procs[i].node, &st);
 		if (st.streams)
@@ -274,7 +279,7 @@ static bool connections_gone(struct sim *s)
 	for (unsigned i = 0; i < s->n_procs; i++) {
 		struct node_stats st;
 
-		if (!s->procs[i].alive)
+		if (!s->procs[i].node)
 			continue;
 		node_stats_get(s->procs[i].node, &st);
 		if (st.connections)
@@ -377,7 +382,7 @@ static bool races_over(struct sim *s)
 	for (unsigned i = 0; i < s->n_procs; i++) {
 		struct node_stats st;
 
-		if (!s->procs[i].alive)
+		if (!s->procs[i].node)
 			continue;
 		node_stats_get(s->procs[i].node, &st);
 		if (st.connections > st.peers)
@@ -392,7 +397,7 @@ static void check_memory(struct sim *s)
 		struct proc *p = &s->procs[i];
 		struct node_stats st;
 
-		if (!p->alive)
+		if (!p->node)
 			continue;
 		node_stats_get(p->node, &st);
 		if (st.memory)
@@ -414,7 +419,7 @@ static void run_end_phase(struct sim *s)
 
 	if (!s->failure[0] && !run_until(s, streams_gone, s->now + 60 * GW_SEC))
 		for (unsigned i = 0; i < s->n_procs; i++)
-			if (s->procs[i].alive && !s->failure[0]) {
+			if (s->procs[i].node && !s->failure[0]) {
 				node_stats_get(s->procs[i].node, &st);
 				if (st.streams)
 					sim_fail(s, "%s keeps %zu streams that nobody holds",

@@ -34,9 +34,12 @@ enum {
 	BATCH_SIZE = 65536,
 	FAILURE_MAX = 400,
 	FLOW_NUMBER_SIZE = 8,
+	PROC_BEACONS_MAX = 3,
 };
 
+struct beacon;
 struct sim;
+struct store;
 struct tls_link;
 
 /* --- the network (net.c, site.c) --- */
@@ -160,7 +163,12 @@ struct proc {
 	unsigned index;
 	char name[12];
 	bool alive;
-	struct node *node;
+	struct node *node; /* NULL: not alive, or a beacon */
+	bool is_beacon;
+	struct beacon *beacon;
+	struct store *store;
+	const struct proc *beacons[PROC_BEACONS_MAX]; /* given to the node when it starts */
+	unsigned n_beacons;
 	struct node_config config;
 	struct identity id;
 	struct rng rng;
@@ -196,6 +204,15 @@ void proc_pump(struct proc *p); /* transmit, events, check */
 const uint8_t *proc_key(const struct proc *p);
 /* Connected to the peer since the last move, each by the other's present address? */
 bool proc_settled(const struct proc *p, const struct proc *peer);
+
+/* --- beacons, and what nodes ask of their sockets (beacon_proc.c) --- */
+
+void beacon_proc_start(struct proc *p);
+void beacon_proc_pump(struct proc *p);
+void beacon_proc_stop(struct proc *p, bool goodbye);
+bool node_proc_serve(struct proc *p);
+/* The node shall be at home there. */
+void proc_use_beacon(struct proc *p, const struct proc *beacon);
 
 /* --- flows (flow.c) --- */
 
@@ -332,6 +349,7 @@ struct sim {
 	uint8_t batch[BATCH_SIZE];
 };
 
+uint64_t sim_wall_ms(const struct sim *s);
 void sim_schedule(struct sim *s, gw_time at, enum item_kind kind, void *what);
 /* An action at `at`; the pointer is valid until the next call. */
 struct action *sim_action(struct sim *s, gw_time at, void (*fn)(struct sim *s, struct action *a));
@@ -386,6 +404,9 @@ struct scenario {
 	void (*build)(struct sim *s);
 	unsigned weight; /* share of the seeds; 0: only by scenario_pick()'s fixed places */
 };
+
+/* scenario_beacon.c */
+void build_meet(struct sim *s);
 
 const struct scenario *scenario_pick(uint64_t seed);
 const struct scenario *scenario_find(const char *name);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/relay.h"
+#include "core/relayed.h"
 
 #include <string.h>
 
 #include "core/beacons.h"
 #include "core/connection.h"
 #include "core/dial.h"
-#include "core/directory.h"
+#include "core/records.h"
 #include "core/mtu.h"
 #include "core/peer.h"
 
 /* --- channels of connections --- */
 
-int relay_attach(struct connection *c, struct beacon_ref *b, uint64_t channel)
+int relayed_attach(struct connection *c, struct beacon_ref *b, uint64_t channel)
 {
 	if (map_get(&c->node->by_channel, channel) || map_put(&c->node->by_channel, channel, c) < 0)
 		return GW_E_LIMIT;
@@ -22,7 +22,7 @@ int relay_attach(struct connection *c, struct beacon_ref *b, uint64_t channel)
 	return 0;
 }
 
-void relay_detach(struct connection *c)
+void relayed_detach(struct connection *c)
 {
 	struct beacon_frame f = { .type = BEACON_CLOSE };
 	struct beacon_ref *b = c->relay;
@@ -38,7 +38,7 @@ void relay_detach(struct connection *c)
 		link_send(b->link, &f);
 }
 
-bool relay_wrap(const struct connection *c, struct batch *out)
+bool relayed_wrap(const struct connection *c, struct batch *out)
 {
 	if (!c->relay->link)
 		return false;
@@ -94,12 +94,12 @@ static bool may_be_at(const struct peer *p, const struct beacon_ref *b)
 	return p->n_homes == 0 && b->configured;
 }
 
-bool relay_possible(const struct peer *p)
+bool relayed_possible(const struct peer *p)
 {
 	return p->n_homes > 0 || p->node->n_configured > 0;
 }
 
-bool relay_pending(const struct peer *p)
+bool relayed_pending(const struct peer *p)
 {
 	list_each(&p->node->refs, i, tmp) {
 		const struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
@@ -111,7 +111,7 @@ bool relay_pending(const struct peer *p)
 	return false;
 }
 
-void relay_attempt(struct peer *p, gw_time now)
+void relayed_attempt(struct peer *p, gw_time now)
 {
 	struct node *n = p->node;
 
@@ -121,10 +121,10 @@ void relay_attempt(struct peer *p, gw_time now)
 		if (may_be_at(p, b))
 			dial_through(p, b, now);
 	}
-	directory_lookup(p, now);
+	records_lookup(p, now);
 }
 
-void relay_beacon_ready(struct beacon_ref *b, gw_time now)
+void relayed_beacon_ready(struct beacon_ref *b, gw_time now)
 {
 	list_each(&b->node->peers, i, tmp) {
 		struct peer *p = container_of(i, struct peer, all_link);
@@ -134,7 +134,7 @@ void relay_beacon_ready(struct beacon_ref *b, gw_time now)
 	}
 }
 
-void relay_beacon_failed(struct beacon_ref *b, gw_time now)
+void relayed_beacon_failed(struct beacon_ref *b, gw_time now)
 {
 	list_each(&b->node->peers, i, tmp) {
 		struct peer *p = container_of(i, struct peer, all_link);
@@ -144,7 +144,7 @@ void relay_beacon_failed(struct beacon_ref *b, gw_time now)
 	}
 }
 
-void relay_beacon_lost(struct beacon_ref *b, gw_time now)
+void relayed_beacon_lost(struct beacon_ref *b, gw_time now)
 {
 	list_each(&b->node->connections, i, tmp) {
 		struct connection *c = container_of(i, struct connection, all_link);
@@ -154,7 +154,7 @@ void relay_beacon_lost(struct beacon_ref *b, gw_time now)
 	}
 }
 
-void relay_closed(struct beacon_ref *b, uint64_t channel, uint64_t reason, gw_time now)
+void relayed_closed(struct beacon_ref *b, uint64_t channel, uint64_t reason, gw_time now)
 {
 	struct connection *c = map_get(&b->node->by_channel, channel);
 	struct peer *p;
@@ -167,7 +167,7 @@ void relay_closed(struct beacon_ref *b, uint64_t channel, uint64_t reason, gw_ti
 		dial_unreachable(p, now);
 }
 
-void relay_revealed(struct beacon_ref *b, uint64_t channel, const struct addr *endpoint)
+void relayed_revealed(struct beacon_ref *b, uint64_t channel, const struct addr *endpoint)
 {
 	struct connection *c = map_get(&b->node->by_channel, channel);
 
@@ -200,8 +200,8 @@ static void deliver(struct connection *c, const uint8_t *data, size_t len, gw_ti
 	}
 }
 
-void relay_receive(struct node *n, const struct path *path, const uint8_t *data, size_t len,
-		   gw_time now)
+void relayed_receive(struct node *n, const struct path *path, const uint8_t *data, size_t len,
+		     gw_time now)
 {
 	struct beacon_ref *b = beacons_of_path(n, path);
 	struct connection *c;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/directory.h"
+#include "core/records.h"
 
 #include <string.h>
 
 #include "core/beacons.h"
 #include "core/dial.h"
 #include "core/peer.h"
-#include "core/relay.h"
+#include "core/relayed.h"
 
 /* --- our own record --- */
 
@@ -52,7 +52,7 @@ static size_t make_record(struct node *n, uint8_t out[WIRE_RECORD_MAX], gw_time 
 	return len + SIGNATURE_SIZE;
 }
 
-void directory_publish(struct node *n, gw_time now)
+void records_publish(struct node *n, gw_time now)
 {
 	struct beacon_frame f = { .type = BEACON_PUBLISH };
 	uint8_t record[WIRE_RECORD_MAX];
@@ -102,7 +102,7 @@ static void ask(struct beacon_ref *b, struct peer *p)
 	p->lookups_open++;
 }
 
-void directory_lookup(struct peer *p, gw_time now)
+void records_lookup(struct peer *p, gw_time now)
 {
 	struct node *n = p->node;
 
@@ -121,7 +121,7 @@ void directory_lookup(struct peer *p, gw_time now)
 	}
 }
 
-void directory_beacon_ready(struct beacon_ref *b, gw_time now)
+void records_beacon_ready(struct beacon_ref *b, gw_time now)
 {
 	(void)now;
 	list_each(&b->node->peers, i, tmp) {
@@ -132,7 +132,7 @@ void directory_beacon_ready(struct beacon_ref *b, gw_time now)
 	}
 }
 
-void directory_beacon_lost(struct beacon_ref *b, gw_time now)
+void records_beacon_lost(struct beacon_ref *b, gw_time now)
 {
 	(void)now;
 	b->published = false;
@@ -148,14 +148,14 @@ static bool has_home(const struct peer *p, const struct beacon_ref *b)
 	return false;
 }
 
-void directory_forget(struct peer *p)
+void records_forget(struct peer *p)
 {
 	for (size_t i = 0; i < p->n_homes; i++)
 		beacons_release(p->homes[i]);
 	p->n_homes = 0;
 }
 
-void directory_add_home(struct peer *p, struct beacon_ref *b)
+void records_add_home(struct peer *p, struct beacon_ref *b)
 {
 	if (has_home(p, b) || p->n_homes == WIRE_HOMES_MAX)
 		return;
@@ -175,7 +175,7 @@ static void take_record(struct peer *p, const struct wire_record *r)
 		if (homes[count])
 			beacons_hold(homes[count++]);
 	}
-	directory_forget(p);
+	records_forget(p);
 	memcpy(p->homes, homes, count * sizeof(homes[0]));
 	p->n_homes = count;
 	p->record_sequence = r->sequence;
@@ -225,7 +225,7 @@ static void answered(struct peer *p)
 		p->lookups_open--;
 }
 
-void directory_record(struct beacon_ref *b, const struct beacon_frame *f, gw_time now)
+void records_record(struct beacon_ref *b, const struct beacon_frame *f, gw_time now)
 {
 	struct node *n = b->node;
 	struct peer *asked = asked_by(n, f->record.request);
@@ -235,7 +235,7 @@ void directory_record(struct beacon_ref *b, const struct beacon_frame *f, gw_tim
 	if (f->record.record_len == 0) {
 		/* Registered there, but not published: the beacon itself will do. */
 		if (asked && (f->record.flags & RECORD_HERE) && asked->n_homes == 0) {
-			directory_add_home(asked, b);
+			records_add_home(asked, b);
 			dial_now(asked, now);
 		}
 		return;
@@ -268,7 +268,7 @@ void directory_record(struct beacon_ref *b, const struct beacon_frame *f, gw_tim
 	}
 }
 
-void directory_result(struct beacon_ref *b, const struct beacon_frame *f, gw_time now)
+void records_result(struct beacon_ref *b, const struct beacon_frame *f, gw_time now)
 {
 	struct node *n = b->node;
 	struct peer *p;
@@ -307,6 +307,6 @@ int node_add_home(struct node *n, const uint8_t peer[KEY_SIZE], const uint8_t ke
 	if (!b)
 		return GW_E_LIMIT;
 	p->pinned = true;
-	directory_add_home(p, b);
+	records_add_home(p, b);
 	return 0;
 }
