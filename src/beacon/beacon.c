@@ -260,13 +260,13 @@ void beacon_receive(struct beacon *b, const struct path *path, const uint8_t *da
 {
 	enum datagram_kind kind = len > 0 ? wire_classify(data, len) : DATAGRAM_UNKNOWN;
 
+	bool main_port = path->via != BEACON_ALTERNATE;
+
 	if (kind == DATAGRAM_ADDRESS_REQUEST)
 		on_address_request(b, path, data, len);
-	else if (path->via == BEACON_ALTERNATE)
-		b->stats.drops[DROP_KIND]++;
-	else if (kind == DATAGRAM_QUIC)
+	else if (main_port && kind == DATAGRAM_QUIC)
 		link_receive(&b->links, path, data, len, now);
-	else if (kind == DATAGRAM_CHANNEL)
+	else if (main_port && kind == DATAGRAM_CHANNEL)
 		relay_receive(b, path, data, len, now);
 	else
 		b->stats.drops[DROP_KIND]++;

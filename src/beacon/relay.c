@@ -79,8 +79,10 @@ void relay_forget(struct session *s)
 
 	while ((first = list_first(&s->ends))) {
 		struct channel_end *e = container_of(first, struct channel_end, by_session);
+		/* NOLINTBEGIN(clang-analyzer-unix.Malloc): as in base/list.h */
 		struct channel *c = e->channel;
 		struct session *other = c->end[e == &c->end[0]].session;
+		/* NOLINTEND(clang-analyzer-unix.Malloc) */
 
 		if (other != s)
 			refuse(other, c->id, CHANNEL_ENDED);
@@ -139,20 +141,23 @@ void relay_open(struct session *s, const struct beacon_frame *f, gw_time now)
 	struct channel *c = map_get(&b->channels, id);
 	struct session *to = session_registered(b, f->open.key);
 
-	if (c)
+	bool paid;
+
+	if (c) {
 		open_again(s, c, f->open.key);
-	else if (!budget_take(b, s->key, s->source, METER_CHANNELS, 1, now)) {
-		b->stats.refused++;
-		refuse(s, id, CHANNEL_LIMIT);
-	} else if (!to)
+		return;
+	}
+	paid = budget_take(b, s->key, s->source, METER_CHANNELS, 1, now);
+	if (paid && !to) {
 		refuse(s, id, CHANNEL_NOT_HERE);
-	else if (to == s)
+	} else if (paid && to == s) {
 		refuse(s, id, CHANNEL_DENIED);
-	else if (!has_room(b, s, to) || !channel_new(b, id, s, to, now)) {
+	} else if (paid && has_room(b, s, to) && channel_new(b, id, s, to, now)) {
+		b->stats.opens++;
+	} else {
 		b->stats.refused++;
 		refuse(s, id, CHANNEL_LIMIT);
-	} else
-		b->stats.opens++;
+	}
 }
 
 void relay_close(struct session *s, const struct beacon_frame *f)

@@ -81,7 +81,9 @@ static void drop_source(struct session *s, gw_time now)
 
 struct addr session_endpoint(const struct session *s)
 {
-	return s->link->path.via >= BEACON_CONDUITS ? (struct addr){ 0 } : s->link->path.remote;
+	const struct addr none = { 0 };
+
+	return s->link->path.via >= BEACON_CONDUITS ? none : s->link->path.remote;
 }
 
 /* --- coming --- */

@@ -495,7 +495,10 @@ void punch_expire(struct peer *p, gw_time now)
 		follow_up(p, now);
 	if (now >= spray_due(p))
 		spray_expire(p, now);
-	if (now >= u->again_at && p->used->dialler)
+	if (now < u->again_at)
+		return;
+	u->again_at = GW_NEVER; /* the dialler of a later connection begins */
+	if (p->used->dialler)
 		begin_as_dialler(p, now);
 }
 

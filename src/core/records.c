@@ -165,7 +165,7 @@ void records_add_home(struct peer *p, struct beacon_ref *b)
 
 static void take_record(struct peer *p, const struct wire_record *r)
 {
-	struct beacon_ref *homes[WIRE_HOMES_MAX];
+	struct beacon_ref *homes[WIRE_HOMES_MAX] = { NULL };
 	size_t count = 0;
 
 	for (size_t i = 0; i < r->n_homes; i++) {

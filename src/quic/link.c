@@ -456,7 +456,9 @@ static void quic_path(const struct link *l, const struct path *path,
 
 static void schedule(struct link *l)
 {
-	gw_time at = ngtcp2_conn_get_expiry(l->quic);
+	/* What is overdue waits for something that has to come first: a server may not yet send to
+	 * an address that is not validated. */
+	gw_time at = time_max(ngtcp2_conn_get_expiry(l->quic), l->now + GW_MSEC);
 
 	if (l->state == LINK_HANDSHAKE)
 		at = time_min(at, l->created_at + HANDSHAKE_TIMEOUT);

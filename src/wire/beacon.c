@@ -88,7 +88,7 @@ static uint8_t *put_payload(uint8_t *out, const struct beacon_frame *f)
 
 size_t wire_beacon_encode(uint8_t *out, const struct beacon_frame *f)
 {
-	uint8_t payload[WIRE_BEACON_FRAME_MAX];
+	uint8_t payload[WIRE_BEACON_FRAME_MAX] = { 0 };
 
 	return put_frame(out, f->type, payload, (size_t)(put_payload(payload, f) - payload));
 }

@@ -202,7 +202,8 @@ void act_start(struct sim *s, struct action *a)
 		return;
 	proc_start(p);
 	for (unsigned i = 0; i < s->n_procs; i++)
-		if (&s->procs[i] != p && memcmp(proc_key(&s->procs[i]), proc_key(p), KEY_SIZE))
+		if (&s->procs[i] != p && !p->is_beacon && p->n_beacons == 0 &&
+		    memcmp(proc_key(&s->procs[i]), proc_key(p), KEY_SIZE))
 			proc_know(p, &s->procs[i]);
 }
 

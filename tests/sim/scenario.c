@@ -819,6 +819,7 @@ static const struct scenario scenarios[] = {
 	{ "denied-service", build_denied_service, 4 },
 	{ "mixed", build_mixed, 12 },
 	{ "meet", build_meet, 12 },
+	{ "wander", build_wander, 12 },
 	{ "moves-1000", build_moves_1000, 0 },
 	{ "streams-5000", build_streams_5000, 0 },
 };

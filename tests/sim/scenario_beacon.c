@@ -130,3 +130,74 @@ void build_meet(struct sim *s)
 	look->proc = x;
 	look->peer = y;
 }
+
+/* --- everything changes under them --- */
+
+/* To another network, of another kind. */
+static void act_roam(struct sim *s, struct action *a)
+{
+	const char *kind = KINDS[a->value];
+
+	net_move_to_site(s, a->proc->host, net_add_site(s, nat_kind_find(kind), INTERNET));
+	sim_note(s, "%s roams to %s", a->proc->name, kind);
+	proc_network(a->proc);
+}
+
+static void act_box_reboots(struct sim *s, struct action *a)
+{
+	sim_note(s, "the box of %s reboots", a->proc->name);
+	net_reboot_box(s, s->hosts[a->proc->host].ifaces[0].site, a->value);
+}
+
+static void act_udp_blocked(struct sim *s, struct action *a)
+{
+	sim_note(s, "UDP of %s is blocked", a->proc->name);
+	s->sites[s->hosts[a->proc->host].ifaces[0].site].nat.kind = *nat_kind_find("udp-blocked");
+}
+
+static void one_event(struct sim *s, gw_time at)
+{
+	struct proc *victim = &s->procs[FIRST_NODE + sim_between(s, 0, 1)];
+	struct action *a;
+
+	switch (sim_between(s, 0, 5)) {
+	case 0:
+	case 1: /* both at once, or nearly so */
+		for (unsigned i = 0; i < 2; i++) {
+			a = sim_action(s, at + sim_between(s, 0, 20) * GW_MSEC, act_roam);
+			a->proc = &s->procs[FIRST_NODE + i];
+			a->value = sim_between(s, 0, N_KINDS - 1);
+		}
+		break;
+	case 2:
+		a = sim_action(s, at, act_roam);
+		a->proc = victim;
+		a->value = sim_between(s, 0, N_KINDS - 1);
+		break;
+	case 3:
+		a = sim_action(s, at, act_box_reboots);
+		a->proc = victim;
+		a->value = sim_between(s, 0, 1);
+		break;
+	case 4:
+		a = sim_action(s, at, act_restart);
+		a->proc = &s->procs[sim_between(s, 0, FIRST_NODE - 1)];
+		a->value = sim_between(s, 10, 20000) * GW_MSEC;
+		break;
+	case 5:
+		a = sim_action(s, at, act_udp_blocked);
+		a->proc = victim;
+		break;
+	}
+}
+
+void build_wander(struct sim *s)
+{
+	uint64_t count = sim_between(s, 1, 4);
+
+	two_nodes_and_beacons(s);
+	slow_flow(s, &s->procs[FIRST_NODE], &s->procs[FIRST_NODE + 1], s->start);
+	for (uint64_t i = 0; i < count; i++)
+		one_event(s, s->start + sim_between(s, 1000, 50000) * GW_MSEC);
+	s->slack = 120 * GW_SEC;
+}

@@ -407,6 +407,7 @@ struct scenario {
 
 /* scenario_beacon.c */
 void build_meet(struct sim *s);
+void build_wander(struct sim *s);
 
 const struct scenario *scenario_pick(uint64_t seed);
 const struct scenario *scenario_find(const char *name);
