@@ -77,17 +77,17 @@ void relay_forget(struct session *s)
 {
 	struct list_item *first;
 
+	/* NOLINTBEGIN(clang-analyzer-unix.Malloc): as in base/list.h */
 	while ((first = list_first(&s->ends))) {
 		struct channel_end *e = container_of(first, struct channel_end, by_session);
-		/* NOLINTBEGIN(clang-analyzer-unix.Malloc): as in base/list.h */
 		struct channel *c = e->channel;
 		struct session *other = c->end[e == &c->end[0]].session;
-		/* NOLINTEND(clang-analyzer-unix.Malloc) */
 
 		if (other != s)
 			refuse(other, c->id, CHANNEL_ENDED);
 		end_channel(s->beacon, c);
 	}
+	/* NOLINTEND(clang-analyzer-unix.Malloc) */
 }
 
 /* --- opening and closing --- */
