@@ -144,7 +144,7 @@ int link_new(struct tls_link **out, struct loop *loop, const struct tls_link_eve
 		tls_link_close(l);
 		return GW_E_NOMEM;
 	}
-	l->opening->deadline = loop_now(loop) + (timeout ? timeout : TLS_LINK_TIMEOUT);
+	l->opening->deadline = loop_clock() + (timeout ? timeout : TLS_LINK_TIMEOUT);
 	*out = l;
 	return 0;
 }

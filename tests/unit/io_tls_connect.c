@@ -147,8 +147,9 @@ struct proxy_script {
 	bool slowly; /* byte by byte */
 	size_t said;
 	struct loop_timer *timer;
-	/* Between the first request and its answer: the file gets other contents. */
+	/* Before each answer the file gets other contents: this and, if `ever_new`, a number. */
 	const char *file, *contents;
+	bool ever_new;
 };
 
 static void write_text(const char *path, const char *text)
@@ -217,6 +218,16 @@ static void on_proxy_timer(void *user)
 		open_tunnel(s);
 }
 
+static void change_credentials(const struct proxy_script *s)
+{
+	char text[64];
+
+	if (!s->file)
+		return;
+	snprintf(text, sizeof(text), s->ever_new ? "%s-%u\n" : "%s\n", s->contents, s->requests);
+	write_text(s->file, text);
+}
+
 static void on_proxy_request(void *user, int fd, unsigned events)
 {
 	struct proxy_script *s = user;
@@ -236,8 +247,8 @@ static void on_proxy_request(void *user, int fd, unsigned events)
 	s->request[got + (size_t)n] = 0;
 	if (!strstr(s->request, "\r\n\r\n"))
 		return;
-	if (s->requests++ == 0 && s->file)
-		write_text(s->file, s->contents);
+	s->requests++;
+	change_credentials(s);
 	s->said = 0;
 	if (!*script(s))
 		hang_up(s);
@@ -395,13 +406,13 @@ static void credentials_are_read_again_after_407(void **state)
 	proxy_url(&s, "", url);
 	p->config.proxy.auth_file = file;
 	s.file = file;
-	s.contents = "me:secret\n";
+	s.contents = "me:secret";
 	check_works(p);
 	assert_int_equal(s.requests, 2);
 	assert_non_null(strstr(s.request, "Basic bWU6c2VjcmV0\r\n"));
 
 	s.requests = 0; /* once, not for ever */
-	s.contents = "me:secret-newer\n";
+	s.ever_new = true;
 	s.answers[1] = WANTS_AUTH;
 	pair_fails(p, GW_E_PERMISSION, "user or password is wrong");
 	assert_int_equal(s.requests, 2);

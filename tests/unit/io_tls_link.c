@@ -370,6 +370,7 @@ static void browsers_get_a_short_answer(void **state)
 	check_browser(p, "GET / HTTP/1.1\r\nHost: a\r\n", 0, NOT_FOUND);
 	check_browser(p, "POST /godwit HTTP/1.1\r\nHost: a\r\n", 0, NOT_FOUND);
 	check_browser(p, "GET /godwit HTTP/1.1\r\nHost: a\r\n", 0, UPGRADE);
+	check_browser(p, "GET /godwit HTTP/1.1\r\nUpgrade: godwit\r\n", 0, UPGRADE);
 	check_browser(p,
 		      "GET /godwit HTTP/1.1\r\nConnection: Upgrade\r\n"
 		      "Upgrade: websocket\r\n",
