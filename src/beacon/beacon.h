@@ -124,6 +124,7 @@ const char *beacon_drop_name(enum beacon_drop d);
 
 struct beacon_stats {
 	size_t sessions, registered, half_open, channels, watches, conduits, accounts;
+	uint64_t handshakes; /* begun */
 	uint64_t registrations, replaced, lookups, publishes, opens, tests, address_requests;
 	uint64_t relayed_bytes, relayed_packets, relayed_batches;
 	uint64_t refused; /* frames answered with `limit` or `later` */

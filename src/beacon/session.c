@@ -118,6 +118,7 @@ bool session_admit(struct link *l, gw_time now)
 	}
 	list_append(&b->sessions, &s->all_link);
 	b->n_sessions++;
+	b->stats.handshakes++;
 	l->user = s;
 	return true;
 }

@@ -15,6 +15,7 @@ enum {
 	QUEUE_MAX = 256 * 1024,
 	PAYLOAD_MIN = 1200,
 	PAYLOAD_MAX = 1452,
+	PIECES = 3,         /* of unsent bytes in one packet */
 	PADDED_PING = 1100, /* fills a datagram of PAYLOAD_MIN with its headers */
 };
 
@@ -22,6 +23,9 @@ enum {
 #define IDLE_TIMEOUT (90 * GW_SEC)
 #define KEEPALIVE (25 * GW_SEC)
 #define SILENCE_MIN (300 * GW_MSEC)
+#define INITIAL_RTT (100 * GW_MSEC)
+/* The library may ask for a time that has passed, again and again, while it cannot send. */
+#define EXPIRY_PACE (5 * GW_MSEC)
 
 static uint64_t cid_key(const uint8_t *data)
 {
@@ -302,27 +306,60 @@ static int stop_sending_callback(ngtcp2_conn *quic, int64_t id, uint64_t code, v
 	return stream_close_callback(quic, 0, id, code, user, stream_user);
 }
 
+/* --- where a client is --- */
+
+/* The path of ngtcp2's with our own addresses, which it is not told. */
+static void path_of(const struct link *l, const ngtcp2_path *p, struct path *out)
+{
+	struct addr remote = { 0 };
+
+	addr_from_sockaddr(&remote, p->remote.addr, p->remote.addrlen);
+	if (addr_equal(&remote, &l->path.remote))
+		*out = l->path;
+	else if (addr_equal(&remote, &l->latest.remote))
+		*out = l->latest;
+	else
+		*out = (struct path){ .remote = remote, .via = addr_conduit(&remote) };
+}
+
+static void set_path(struct link *l, const struct path *to)
+{
+	l->before = l->path;
+	l->path = *to;
+	l->host->on_moved(l, l->now);
+}
+
 /* The client answers at its new address: only now it is there. */
 static int path_validation_callback(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_path *path,
 				    QUIC_OLD_PATH ngtcp2_path_validation_result result, void *user)
 {
 	struct link *l = user;
-	const ngtcp2_path *current = ngtcp2_conn_get_path(quic);
-	struct path p = { 0 };
+	struct path to;
 
 	(void)flags;
-	if (l->client || result != NGTCP2_PATH_VALIDATION_RESULT_SUCCESS ||
-	    !ngtcp2_path_eq(path, current) ||
-	    addr_from_sockaddr(&p.remote, path->remote.addr, path->remote.addrlen) < 0)
+	if (l->client || l->state != LINK_UP || result != NGTCP2_PATH_VALIDATION_RESULT_SUCCESS ||
+	    !ngtcp2_path_eq(path, ngtcp2_conn_get_path(quic)))
 		return 0;
-	addr_from_sockaddr(&p.local, path->local.addr, path->local.addrlen);
-	p.via = addr_conduit(&p.remote);
 	l->heard = true;
-	if (!addr_equal(&p.remote, &l->path.remote) || !addr_same_host(&p.local, &l->path.local)) {
-		l->path = p;
-		l->host->on_moved(l, l->now);
-	}
+	path_of(l, path, &to);
+	if (!addr_equal(&to.remote, &l->path.remote))
+		set_path(l, &to);
 	return 0;
+}
+
+/* The library goes back to the path before without a word, when the client does or when a yet
+ * newer path fails. */
+static void follow_back(struct link *l)
+{
+	struct path to;
+
+	if (l->client || l->state != LINK_UP)
+		return;
+	path_of(l, ngtcp2_conn_get_path(l->quic), &to);
+	if (addr_equal(&to.remote, &l->before.remote)) {
+		to = l->before;
+		set_path(l, &to);
+	}
 }
 
 static const ngtcp2_callbacks CALLBACKS = {
@@ -362,6 +399,9 @@ static void fill_settings(const struct link *l, ngtcp2_settings *s, gw_time now)
 	 * when its own PMTUD is off. */
 	s->no_pmtud = l->client;
 	s->handshake_timeout = HANDSHAKE_TIMEOUT;
+	/* Of a new path, too: by this it is asked again, and three PTO are the time during which a
+	 * client that goes back at once is not followed. */
+	s->initial_rtt = INITIAL_RTT;
 	s->rand_ctx.native_handle = l->host->rng;
 }
 
@@ -441,24 +481,20 @@ void link_host_clear(struct link_host *h)
 	heap_clear(&h->timers);
 }
 
-/* A client tells ngtcp2 one constant path: where it sends is its own business (section 11). */
+/* A client tells ngtcp2 one constant path: where it sends is its own business (section 11).  A
+ * server tells it where the client is, not at which of our addresses: a change of that would need
+ * a fresh connection id, and without one the library would answer on the old path for ever. */
 static void quic_path(const struct link *l, const struct path *path,
 		      struct sockaddr_storage store[2], ngtcp2_path *out)
 {
 	const struct addr constant = addr_of_conduit(1);
-	struct addr local = l->client ? constant : path->local;
-	struct addr remote = l->client ? constant : path->remote;
 
-	if (local.family != remote.family)
-		local = (struct addr){ .family = remote.family };
-	quic_path_fill(&local, &remote, store, out);
+	quic_path_fill(&constant, l->client ? &constant : &path->remote, store, out);
 }
 
-static void schedule(struct link *l)
+static void schedule(struct link *l, gw_time floor)
 {
-	/* What is overdue waits for something that has to come first: a server may not yet send to
-	 * an address that is not validated. */
-	gw_time at = time_max(ngtcp2_conn_get_expiry(l->quic), l->now + GW_MSEC);
+	gw_time at = time_max(ngtcp2_conn_get_expiry(l->quic), floor);
 
 	if (l->state == LINK_HANDSHAKE)
 		at = time_min(at, l->created_at + HANDSHAKE_TIMEOUT);
@@ -503,7 +539,7 @@ struct link *link_dial(struct link_host *h, const uint8_t key[KEY_SIZE], const s
 		link_free(l);
 		return NULL;
 	}
-	schedule(l);
+	schedule(l, 0);
 	touch(l);
 	return l;
 }
@@ -547,7 +583,7 @@ static struct link *link_accept(struct link_host *h, const struct path *path, co
 		return NULL;
 	}
 	l->odcid = cid_key(hd.dcid.data);
-	schedule(l);
+	schedule(l, 0);
 	return l;
 }
 
@@ -555,7 +591,7 @@ static struct link *link_accept(struct link_host *h, const struct path *path, co
 
 static void note_outstanding(struct link *l, uint64_t bytes_in_flight, gw_time now)
 {
-	if (bytes_in_flight == 0)
+	if (bytes_in_flight == 0 && l->control_sent == l->control.end)
 		l->outstanding_since = GW_NEVER;
 	else if (l->outstanding_since == GW_NEVER)
 		l->outstanding_since = now;
@@ -599,6 +635,7 @@ static void link_read(struct link *l, const struct path *path, const uint8_t *da
 	quic_path(l, path, store, &ng_path);
 	l->now = now;
 	l->heard = false;
+	l->latest = *path;
 	quic_stat_get(l->quic, &before);
 	rv = ngtcp2_conn_read_pkt(l->quic, &ng_path, &info, data, len, now);
 	if (rv != 0) {
@@ -613,8 +650,9 @@ static void link_read(struct link *l, const struct path *path, const uint8_t *da
 	note_outstanding(l, after.bytes_in_flight, now);
 	if (l->tls.session && l->state == LINK_UP && l->confirmed)
 		tls_session_free(&l->tls);
+	follow_back(l);
 	touch(l);
-	schedule(l);
+	schedule(l, 0);
 }
 
 bool link_receive(struct link_host *h, const struct path *path, const uint8_t *data, size_t len,
@@ -677,14 +715,25 @@ void link_move(struct link *l, const struct path *path)
 
 static void path_out(const struct link *l, const ngtcp2_path *p, struct path *out)
 {
-	*out = l->path;
-	if (l->client)
-		return;
-	addr_from_sockaddr(&out->remote, p->remote.addr, p->remote.addrlen);
-	addr_from_sockaddr(&out->local, p->local.addr, p->local.addrlen);
-	if (!addr_equal(&out->local, &l->path.local))
-		out->ifindex = 0;
-	out->via = addr_conduit(&out->remote);
+	if (l->client || !p->remote.addr || p->remote.addrlen == 0)
+		*out = l->path;
+	else
+		path_of(l, p, out);
+}
+
+/* What has not been sent: returns the count of pieces. */
+static size_t unsent(struct link *l, ngtcp2_vec vec[PIECES])
+{
+	uint64_t at = l->control_sent;
+	size_t count = 0, len;
+
+	while (l->stream_open && at < l->control.end && count < PIECES) {
+		/* The library does not write to this memory. */
+		vec[count].base = (uint8_t *)(uintptr_t)chain_at(&l->control, at, &len);
+		vec[count++].len = len;
+		at += len;
+	}
+	return count;
 }
 
 static ngtcp2_ssize write_packet(struct link *l, ngtcp2_path_storage *ps, uint8_t *out, size_t room,
@@ -692,18 +741,11 @@ static ngtcp2_ssize write_packet(struct link *l, ngtcp2_path_storage *ps, uint8_
 {
 	ngtcp2_ssize taken = -1, rv;
 	ngtcp2_pkt_info info;
-	ngtcp2_vec vec = { 0 };
-	int64_t id = -1;
-	size_t len = 0;
+	ngtcp2_vec vec[PIECES];
+	size_t count = unsent(l, vec);
 
-	if (l->stream_open && l->control_sent < l->control.end) {
-		/* The library does not write to this memory. */
-		vec.base = (uint8_t *)(uintptr_t)chain_at(&l->control, l->control_sent, &len);
-		vec.len = len;
-		id = STREAM;
-	}
-	rv = ngtcp2_conn_writev_stream(l->quic, &ps->path, &info, out, room, &taken, 0, id, &vec,
-				       len ? 1 : 0, now);
+	rv = ngtcp2_conn_writev_stream(l->quic, &ps->path, &info, out, room, &taken, 0,
+				       count ? STREAM : -1, vec, count, now);
 	if (rv == NGTCP2_ERR_STREAM_DATA_BLOCKED)
 		rv = ngtcp2_conn_writev_stream(l->quic, &ps->path, &info, out, room, NULL, 0, -1,
 					       NULL, 0, now);
@@ -729,7 +771,8 @@ static bool write_link(struct link *l, struct batch *out, gw_time now)
 	}
 	quic_stat_get(l->quic, &stat);
 	note_outstanding(l, stat.bytes_in_flight, now);
-	schedule(l);
+	follow_back(l);
+	schedule(l, n == 0 ? now + EXPIRY_PACE : 0);
 	if (n == 0)
 		return false;
 	path_out(l, &ps.path, &out->path);
@@ -805,7 +848,7 @@ static void expire(struct link *l, gw_time now)
 		return;
 	}
 	touch(l);
-	schedule(l);
+	schedule(l, 0);
 }
 
 void link_expire(struct link_host *h, gw_time now)

@@ -55,6 +55,8 @@ struct link {
 	enum link_state state;
 	bool client;
 	struct path path;     /* client: where to send; server: where the client validly is */
+	struct path latest;   /* where the last packet came by */
+	struct path before;   /* server: the valid one before, or ADDR_NONE */
 	struct addr endpoint; /* of the client as last told to it (the owner's field) */
 	gw_time created_at;
 	gw_time heard_at;          /* last authenticated packet */
