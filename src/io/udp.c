@@ -302,25 +302,20 @@ static int read_path(const struct udp *u, struct msghdr *msg, struct path *path,
 	return 0;
 }
 
-static int deliver(struct udp *u, struct mmsghdr *m, udp_receive_fn *fn, void *user)
+/* Returns the number of datagrams. */
+static int deliver(struct udp *u, struct mmsghdr *m, udp_batch_fn *fn, void *user)
 {
 	const uint8_t *data = m->msg_hdr.msg_iov[0].iov_base;
 	size_t len = m->msg_len, segment = len;
 	struct path path;
-	int count = 0;
+	int count;
 
 	if (m->msg_hdr.msg_flags & MSG_TRUNC)
 		return 0;
 	if (len == 0 || read_path(u, &m->msg_hdr, &path, &segment) != 0)
 		return 0;
-	while (len > 0) {
-		size_t n = len < segment ? len : segment;
-
-		fn(user, &path, data, n);
-		data += n;
-		len -= n;
-		count++;
-	}
+	count = (int)((len + segment - 1) / segment);
+	fn(user, &path, data, len, segment);
 	u->stats.recv_datagrams += (uint64_t)count;
 	return count;
 }
@@ -368,7 +363,7 @@ static int receive_batch(struct udp *u, struct receive_slots *slots, unsigned co
 	return 0;
 }
 
-int udp_receive(struct udp *u, int max, udp_receive_fn *fn, void *user)
+int udp_receive_batches(struct udp *u, int max, udp_batch_fn *fn, void *user)
 {
 	struct receive_slots slots;
 	int total = 0;
@@ -385,6 +380,28 @@ int udp_receive(struct udp *u, int max, udp_receive_fn *fn, void *user)
 			break;
 	}
 	return total;
+}
+
+struct each {
+	udp_receive_fn *fn;
+	void *user;
+};
+
+static void take_apart(void *user, const struct path *path, const uint8_t *data, size_t len,
+		       size_t segment)
+{
+	const struct each *e = user;
+
+	for (; len > segment; data += segment, len -= segment)
+		e->fn(e->user, path, data, segment);
+	e->fn(e->user, path, data, len);
+}
+
+int udp_receive(struct udp *u, int max, udp_receive_fn *fn, void *user)
+{
+	struct each e = { fn, user };
+
+	return udp_receive_batches(u, max, take_apart, &e);
 }
 
 /* --- sending --- */
@@ -599,4 +616,9 @@ int udp_send(struct udp *u, const struct path *path, const uint8_t *data, size_t
 	if (error != GW_E_AGAIN)
 		u->resume = 0;
 	return error;
+}
+
+void udp_forget(struct udp *u)
+{
+	u->resume = 0;
 }

@@ -34,6 +34,12 @@ int udp_rebind(struct udp *u);
 typedef void udp_receive_fn(void *user, const struct path *path, const uint8_t *data, size_t len);
 int udp_receive(struct udp *u, int max, udp_receive_fn *fn, void *user);
 
+/* The same, but what the kernel has coalesced stays together: datagrams of `segment` bytes, the
+ * last may be shorter. */
+typedef void udp_batch_fn(void *user, const struct path *path, const uint8_t *data, size_t len,
+			  size_t segment);
+int udp_receive_batches(struct udp *u, int max, udp_batch_fn *fn, void *user);
+
 /* Send `len` bytes as datagrams of `segment` bytes (the last may be shorter).  With path->local
  * set, source address and interface (path->ifindex, if not 0) are pinned.
  * 0, GW_E_AGAIN (socket full: call again with the same batch when writable; it goes on where it
@@ -41,6 +47,9 @@ int udp_receive(struct udp *u, int max, udp_receive_fn *fn, void *user);
  * GW_E_UNREACHABLE (any other refusal: drop the cached source). */
 int udp_send(struct udp *u, const struct path *path, const uint8_t *data, size_t len,
 	     size_t segment);
+
+/* Give up the batch that got GW_E_AGAIN: the next one is another. */
+void udp_forget(struct udp *u);
 
 struct udp_stats {
 	uint64_t recv_calls, recv_datagrams, send_calls, send_datagrams, send_errors;

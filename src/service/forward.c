@@ -257,8 +257,7 @@ int forward_start(struct hub *h, const struct target *listen, const godwit_ticke
 		if (!f->pause || !f->source)
 			rv = GODWIT_E_NOMEM;
 	}
-	for (size_t i = 0; i < to->endpoint_count; i++)
-		(void)godwit_add_endpoint(hub_node(h), to->key, to->endpoints[i]);
+	godwit_add_ticket(hub_node(h), to);
 	if (rv < 0) {
 		int error = errno;
 

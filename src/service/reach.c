@@ -2,37 +2,20 @@
 #include "service/reach.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { ADDRESSES_MAX = 8, LOOKUPS_MAX = 64 };
+#include "io/resolve.h"
 
-/* A Unix socket whose backlog is full refuses at once, or too many names are being looked up: try
- * again. */
+enum { ADDRESSES_MAX = RESOLVE_ADDRS_MAX };
+
+/* A Unix socket whose backlog is full refuses at once: try again. */
 #define RETRY (20 * GW_MSEC)
-
-/* A name's addresses, as the thread sends them through the pipe. */
-struct answer {
-	size_t count;
-	struct sockaddr_storage addresses[ADDRESSES_MAX];
-};
-
-/* Threads outlive the reach that started them, when the name servers are slow: the number in the
- * whole process counts. */
-static _Atomic unsigned lookups;
-
-struct lookup {
-	char host[256], port[8];
-	int fd;
-};
 
 struct reach {
 	struct loop *loop;
@@ -41,10 +24,11 @@ struct reach {
 	void *user;
 	struct loop_timer *timer; /* the next step is due, or it is too late */
 	gw_time deadline;
-	int fd; /* of the pipe, then of the attempt; -1: none */
+	struct resolve *resolve; /* NULL: none under way */
+	int fd;                  /* of the attempt; -1: none */
 	struct loop_source *source;
-	struct answer answer;
-	size_t next;
+	size_t count, next;
+	struct addr addresses[ADDRESSES_MAX];
 	int error;
 };
 
@@ -65,6 +49,7 @@ void reach_cancel(struct reach *r)
 	if (!r)
 		return;
 	close_fd(r);
+	resolve_cancel(r->resolve);
 	loop_timer_free(r->timer);
 	free(r);
 }
@@ -127,11 +112,10 @@ static bool out_of_resources(int error)
 
 static void try_next(struct reach *r)
 {
-	while (r->next < r->answer.count) {
-		const struct sockaddr_storage *at = &r->answer.addresses[r->next++];
-		int error = attempt(r, (const struct sockaddr *)at,
-				    at->ss_family == AF_INET ? sizeof(struct sockaddr_in)
-							     : sizeof(struct sockaddr_in6));
+	while (r->next < r->count) {
+		struct sockaddr_storage at;
+		socklen_t len = addr_to_sockaddr(&r->addresses[r->next++], &at, false);
+		int error = attempt(r, (const struct sockaddr *)&at, len);
 
 		if (error == 0)
 			return;
@@ -158,108 +142,45 @@ static void try_unix(struct reach *r)
 		end(r, out_of_resources(error) ? GODWIT_E_LIMIT : GODWIT_E_TARGET);
 }
 
-/* --- names: getaddrinfo() blocks, so it gets a thread --- */
+/* --- names --- */
 
-static void resolve(const char *host, const char *port, int flags, struct answer *out)
+static void take_addresses(struct reach *r, const struct addr *addrs, size_t count)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV };
-	struct addrinfo *found;
-
-	memset(out, 0, sizeof(*out));
-	if (getaddrinfo(host, port, &hints, &found) != 0)
-		return;
-	for (struct addrinfo *i = found; i && out->count < ADDRESSES_MAX; i = i->ai_next)
-		if (i->ai_addrlen <= sizeof(out->addresses[0]))
-			memcpy(&out->addresses[out->count++], i->ai_addr, i->ai_addrlen);
-	freeaddrinfo(found);
-}
-
-static void *lookup_thread(void *user)
-{
-	struct lookup *l = user;
-	struct answer answer;
-
-	resolve(l->host, l->port, AI_ADDRCONFIG, &answer);
-	/* A reach that was cancelled has closed its end. */
-	(void)!send(l->fd, &answer, sizeof(answer), MSG_NOSIGNAL);
-	close(l->fd);
-	free(l);
-	lookups--;
-	return NULL;
-}
-
-static void on_answer(void *user, int fd, unsigned events)
-{
-	struct reach *r = user;
-
-	(void)events;
-	if (recv(fd, &r->answer, sizeof(r->answer), MSG_DONTWAIT) != sizeof(r->answer))
-		r->answer.count = 0;
-	close_fd(r);
+	r->count = count;
+	for (size_t i = 0; i < count; i++) {
+		r->addresses[i] = addrs[i];
+		r->addresses[i].port = r->target.port;
+	}
 	try_next(r);
 }
 
-static int start_thread(struct lookup *l)
+static void on_resolved(void *user, int error, const struct addr *addrs, size_t count)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
-	int error;
+	struct reach *r = user;
 
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, 512 << 10);
-	lookups++;
-	error = pthread_create(&thread, &attr, lookup_thread, l);
-	if (error)
-		lookups--;
-	pthread_attr_destroy(&attr);
-	return error;
-}
-
-static void look_up(struct reach *r)
-{
-	struct lookup *l;
-	int pair[2];
-
-	if (lookups >= LOOKUPS_MAX) {
-		loop_timer_set(r->timer, loop_now(r->loop) + RETRY);
-		return;
-	}
-	l = calloc(1, sizeof(*l));
-	if (!l || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
-		free(l);
-		end(r, GODWIT_E_LIMIT);
-		return;
-	}
-	memcpy(l->host, r->target.host, sizeof(l->host));
-	snprintf(l->port, sizeof(l->port), "%u", r->target.port);
-	l->fd = pair[1];
-	r->fd = pair[0];
-	r->source = loop_add(r->loop, r->fd, LOOP_IN, on_answer, r);
-	if (r->source && start_thread(l) == 0)
-		return;
-	close(l->fd);
-	free(l);
-	close_fd(r);
-	end(r, GODWIT_E_LIMIT);
+	r->resolve = NULL;
+	if (error == GODWIT_E_LIMIT)
+		end(r, error);
+	else
+		take_addresses(r, addrs, count);
 }
 
 /* --- start --- */
 
 static void first_step(struct reach *r)
 {
-	char port[8];
+	struct addr literal[ADDRESSES_MAX];
+	size_t count;
 
 	if (r->target.kind == TARGET_UNIX) {
 		try_unix(r);
 		return;
 	}
-	snprintf(port, sizeof(port), "%u", r->target.port);
-	resolve(r->target.host, port, AI_NUMERICHOST, &r->answer);
-	if (r->answer.count > 0)
-		try_next(r);
-	else
-		look_up(r);
+	count = resolve_literal(r->target.host, literal, ADDRESSES_MAX);
+	if (count > 0)
+		take_addresses(r, literal, count);
+	else if (resolve_start(&r->resolve, r->loop, r->target.host, on_resolved, r) < 0)
+		end(r, GODWIT_E_LIMIT);
 }
 
 static void on_timer(void *user)
