@@ -8,7 +8,7 @@ _godwit_help() {
 	local program=$1
 
 	shift
-	GODWIT_CONFIG='' GODWIT_PARK='' GODWIT_CONGESTION='' \
+	GODWIT_CONFIG='' GODWIT_PARK='' GODWIT_CONGESTION='' GODWIT_BEACON='' GODWIT_RELAY_ONLY='' \
 		"$program" help "$@" --home /dev/null 2>/dev/null
 }
 

@@ -39,9 +39,11 @@ typedef struct godwit_stream godwit_stream;
 enum {
 	GODWIT_ADDRESS_SIZE = 57, /* text and NUL */
 	GODWIT_KEY_SIZE = 32,
-	GODWIT_TICKET_SIZE = 768, /* enough for any ticket and NUL */
+	GODWIT_TICKET_SIZE = 1280, /* enough for any ticket and NUL */
 	GODWIT_SERVICE_SIZE = 64,
 	GODWIT_ENDPOINT_SIZE = 64, /* "[2001:db8::1]:41641" and NUL */
+	GODWIT_BEACON_SIZE = 224,  /* "ADDRESS@HOST:PORT/TLSPORT" and NUL */
+	GODWIT_RELAY_SIZE = 144,   /* "HOST:PORT" and NUL */
 };
 
 enum godwit_error {
@@ -101,6 +103,7 @@ typedef struct godwit_options {
 	uint64_t park_timeout_ms;  /* how long streams wait for a lost peer; 24 h */
 	uint64_t memory_limit;     /* bytes of receive buffers, all streams together; 256 MiB */
 	const char *congestion;    /* "bbr" or "cubic"; NULL: the default */
+	bool relay_only;           /* never show or use an IP address: all goes by a beacon */
 } godwit_options;
 
 void godwit_options_init(godwit_options *options);
@@ -131,6 +134,53 @@ uint16_t godwit_node_port(const godwit_node *node);
 size_t godwit_node_endpoints(const godwit_node *node, char (*out)[GODWIT_ENDPOINT_SIZE],
 			     size_t max);
 
+/* --- beacons: how nodes find and reach each other --- */
+
+/* Use this one, "ADDRESS@HOST[:PORT][/TLSPORT]": port 4443 and TLS port 443 when not written, TLS
+ * port 0: none; an IPv6 address in brackets.  Up to 8: the node registers with the two nearest.
+ * Errors of the address as godwit_address_parse(); GODWIT_E_FORMAT, _INVALID (host or port),
+ * _SELF, _LIMIT. */
+int godwit_add_beacon(godwit_node *node, const char *beacon);
+/* What is wrong with such a text: a sentence fragment for people, or NULL: nothing. */
+const char *godwit_beacon_check(const char *beacon);
+/* A hint: the peer is registered there.  Errors as godwit_add_beacon(). */
+int godwit_add_home(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE], const char *beacon);
+
+typedef enum godwit_beacon_state {
+	GODWIT_BEACON_DOWN,
+	GODWIT_BEACON_DIALING,
+	GODWIT_BEACON_READY,
+} godwit_beacon_state;
+
+typedef struct godwit_beacon_info {
+	char beacon[GODWIT_BEACON_SIZE]; /* as godwit_add_beacon() takes it */
+	char relay[GODWIT_RELAY_SIZE];   /* "HOST:PORT" */
+	godwit_beacon_state state;
+	bool own;                            /* godwit_add_beacon(); else a peer is at home there */
+	bool home, spare;                    /* of ours: the nearest, the next */
+	bool draining;                       /* it is about to end */
+	char transport[4];                   /* "udp" or "tls"; "" when not connected */
+	char endpoint[GODWIT_ENDPOINT_SIZE]; /* where it is reached by UDP; "" unknown */
+	char observed[GODWIT_ENDPOINT_SIZE]; /* where it sees this node; "" unknown */
+	uint64_t rtt_us;                     /* 0: unknown */
+	uint64_t heard_ms;                   /* since the last authenticated packet; GODWIT_NEVER */
+	uint16_t alternate_port;             /* its second UDP port; 0: none known */
+	int64_t clock_offset_ms;             /* its clock minus ours, when READY */
+	int error;                           /* why it is down */
+	const char *fault; /* what it did wrong ("gave a forged record"), or NULL */
+} godwit_beacon_info;
+
+/* Up to `max` beacons, our own and those of peers; returns how many there are.  News of them:
+ * GODWIT_EVENT_BEACONS. */
+size_t godwit_node_beacons(const godwit_node *node, godwit_beacon_info *out, size_t max);
+/* Ask one of them (as in godwit_beacon_info) to send an address reply (docs/protocol.md, section
+ * 11) with this token to the IP address where it sees this node, but to another port there.  For
+ * tests of NATs.  GODWIT_E_NOT_FOUND, _AGAIN: not connected to it. */
+int godwit_beacon_test(godwit_node *node, const char *beacon, uint16_t port,
+		       const uint8_t token[8]);
+/* A home beacon has this node and its record: it can be found by address. */
+bool godwit_node_registered(const godwit_node *node);
+
 /* --- tickets: an address with hints --- */
 
 typedef struct godwit_ticket {
@@ -138,13 +188,15 @@ typedef struct godwit_ticket {
 	char service[GODWIT_SERVICE_SIZE]; /* "" for none */
 	size_t endpoint_count;
 	char endpoints[8][GODWIT_ENDPOINT_SIZE];
+	size_t beacon_count;
+	char beacons[2][GODWIT_BEACON_SIZE]; /* where it is registered */
 } godwit_ticket;
 
-/* A ticket for this node; `service` may be NULL. */
+/* A ticket for this node, with its home and spare beacon; `service` may be NULL. */
 int godwit_node_ticket(const godwit_node *node, const char *service, char out[GODWIT_TICKET_SIZE]);
 int godwit_ticket_parse(const char *text, godwit_ticket *out);
 
-/* WHO[/SERVICE]: an address or a ticket.  Fills key, service and endpoints. */
+/* WHO[/SERVICE]: an address or a ticket.  Fills key, service, endpoints and beacons. */
 int godwit_destination_parse(const char *text, godwit_ticket *out);
 
 /* --- who may do what (deny by default) --- */
@@ -163,6 +215,8 @@ void godwit_disallow(godwit_node *node, const char *service, const uint8_t *key)
  * the peer itself first.  GODWIT_E_FORMAT, _INVALID, _SELF, _KEY, _LIMIT. */
 int godwit_add_endpoint(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE],
 			const char *endpoint);
+/* All that a ticket says about where its node is. */
+void godwit_add_ticket(godwit_node *node, const godwit_ticket *ticket);
 /* Dial unless connected; a PEER event tells of each success, and of failures for as long as it is
  * tried. */
 int godwit_dial(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE]);
@@ -183,7 +237,7 @@ typedef struct godwit_peer_info {
 	uint8_t key[GODWIT_KEY_SIZE];
 	godwit_peer_state state;
 	int error;                           /* of the last dial */
-	char endpoint[GODWIT_ENDPOINT_SIZE]; /* when connected, else "" */
+	char endpoint[GODWIT_ENDPOINT_SIZE]; /* when connected directly, else "" */
 	uint64_t rtt_us;                     /* 0: unknown */
 	uint64_t heard_ms;                   /* since the last authenticated packet; GODWIT_NEVER */
 	uint64_t since_ms;                   /* the present connection is in use */
@@ -191,7 +245,10 @@ typedef struct godwit_peer_info {
 	size_t endpoints;                    /* known, where it may be dialled */
 	size_t streams;
 	uint64_t moves, tx_bytes, rx_bytes;
-	size_t payload; /* UDP payload in use, bytes */
+	size_t payload;                /* UDP payload in use, bytes */
+	bool relayed;                  /* when connected: through a beacon */
+	char relay[GODWIT_RELAY_SIZE]; /* which, as "HOST:PORT"; else "" */
+	char transport[4]; /* when connected: "udp" or "tls", of the way to the beacon */
 } godwit_peer_info;
 
 /* Up to `max` peers; returns how many there are. */
@@ -290,7 +347,10 @@ typedef struct godwit_event {
 	int error;                           /* PEER: why it failed */
 	uint64_t ping_id;                    /* PONG */
 	uint64_t rtt_us;                     /* PONG */
-	char endpoint[GODWIT_ENDPOINT_SIZE]; /* PONG, PEER connected */
+	char endpoint[GODWIT_ENDPOINT_SIZE]; /* PONG, PEER connected: when direct */
+	bool relayed;                        /* the same: through a beacon */
+	char relay[GODWIT_RELAY_SIZE];       /* which */
+	char transport[4];                   /* "udp" or "tls" */
 } godwit_event;
 
 /* False when there is none (and everything queued has been sent). */

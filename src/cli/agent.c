@@ -15,6 +15,8 @@ static void on_event(void *user, const godwit_event *event)
 	agent_fatal_fn *fatal = a->fatal;
 	struct failure f;
 
+	if (event->type == GODWIT_EVENT_BEACONS)
+		agent_look_ready(a);
 	if (event->type != GODWIT_EVENT_IDENTITY_IN_USE || !fatal)
 		return;
 	a->fatal = NULL;
@@ -70,6 +72,7 @@ static int make_node(struct agent *a, const struct settings *s, bool transient, 
 	options.congestion = setting_get(s, SETTING_CONGESTION);
 	options.park_timeout_ms = (uint64_t)(park * 1000);
 	options.transient = transient;
+	options.relay_only = a->relay_only = setting_is_on(s, SETTING_RELAY_ONLY);
 	rv = godwit_node_new(&a->node, &options);
 	explicit_bzero(pem, sizeof(pem));
 	return rv < 0 ? explain_node(f, rv, s) : 0;
@@ -100,6 +103,10 @@ int agent_new(struct agent **out, struct loop *loop, struct home *home, const st
 	if (rv < 0) {
 		agent_free(a);
 		return fail_error(f, rv, "cannot start the node");
+	}
+	if (agent_add_beacons(a, s, f) < 0) {
+		agent_free(a);
+		return -1;
 	}
 	*out = a;
 	return 0;

@@ -22,6 +22,20 @@ void agent_free(struct agent *a);
 typedef void agent_fatal_fn(void *user, const struct failure *f);
 void agent_on_fatal(struct agent *a, agent_fatal_fn *fn, void *user);
 
+/* It can be found: registered with a beacon; without any of its own: it listens. */
+bool agent_is_ready(const struct agent *a);
+/* Told once, perhaps at once. */
+typedef void agent_ready_fn(void *user);
+void agent_on_ready(struct agent *a, agent_ready_fn *fn, void *user);
+
+enum beacon_verdict { BEACONS_NONE, BEACONS_SILENT, BEACONS_ANSWER };
+/* Our own beacons, and those of a ticket (or NULL).  `out`: those that answer, or each that does
+ * not and why. */
+enum beacon_verdict agent_judge_beacons(const struct agent *a, const godwit_ticket *to, char *out,
+					size_t size);
+/* Why a beacon is down. */
+const char *beacon_trouble(int error);
+
 /* What the settings and the home say `up` is to serve. */
 int agent_serve_settings(struct agent *a, const struct settings *s, struct failure *f);
 
@@ -56,7 +70,8 @@ const struct target *forward_item_listen(const struct forward_item *item);
 
 /* The object of `status --json` without "v". */
 json_t *agent_status(const struct agent *a);
-json_t *endpoint_path(const char *endpoint); /* {"kind":"direct","endpoint":...} */
+/* {"kind":"direct|relay","endpoint","via","transport"} */
+json_t *describe_path(bool relayed, const char *endpoint, const char *relay, const char *transport);
 
 /* --- requests --- */
 

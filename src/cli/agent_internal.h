@@ -1,4 +1,4 @@
-/* cli/agent_internal.h - what agent.c and agent_status.c share. */
+/* cli/agent_internal.h - what the files of the agent share. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef GODWIT_CLI_AGENT_INTERNAL_H
 #define GODWIT_CLI_AGENT_INTERNAL_H
@@ -33,6 +33,17 @@ struct agent {
 	gw_time started;
 	agent_fatal_fn *fatal;
 	void *user;
+	bool relay_only;
+	size_t n_beacons;      /* of our own */
+	agent_ready_fn *ready; /* NULL: nobody waits, or it was told */
+	void *ready_user;
 };
+
+int agent_add_beacons(struct agent *a, const struct settings *s, struct failure *f);
+/* There is news of the beacons. */
+void agent_look_ready(struct agent *a);
+json_t *agent_describe_beacons(const struct agent *a);
+/* Free the list. */
+size_t agent_list_beacons(const struct agent *a, godwit_beacon_info **out);
 
 #endif

@@ -6,10 +6,11 @@
 
 #include "cli/agent_internal.h"
 
-json_t *endpoint_path(const char *endpoint)
+json_t *describe_path(bool relayed, const char *endpoint, const char *relay, const char *transport)
 {
-	return json_pack("{s:s,s:s,s:n,s:s}", "kind", "direct", "endpoint", endpoint, "via",
-			 "transport", "udp");
+	return json_pack("{s:s,s:s?,s:s?,s:s}", "kind", relayed ? "relay" : "direct", "endpoint",
+			 relayed ? NULL : endpoint, "via", relayed ? relay : NULL, "transport",
+			 transport);
 }
 
 static const char *peer_state_name(godwit_peer_state state)
@@ -33,7 +34,7 @@ static json_t *describe_peer(const godwit_peer_info *p)
 	json_t *path = json_null(), *j;
 
 	if (p->state == GODWIT_PEER_CONNECTED) {
-		path = endpoint_path(p->endpoint);
+		path = describe_path(p->relayed, p->endpoint, p->relay, p->transport);
 		json_object_set_new(path, "rtt_ms", json_real((double)p->rtt_us / 1e3));
 		json_object_set_new(path, "since_s", json_real((double)p->since_ms / 1e3));
 		json_object_set_new(path, "payload", json_integer((json_int_t)p->payload));
@@ -134,10 +135,10 @@ json_t *agent_status(const struct agent *a)
 	godwit_node_address(a->node, address);
 	snprintf(incarnation, sizeof(incarnation), "%llu",
 		 (unsigned long long)godwit_node_incarnation(a->node));
-	return json_pack("{s:s,s:s,s:f,s:I,s:o,s:o,s:[],s:o,s:o,s:o}", "address", address,
+	return json_pack("{s:s,s:s,s:f,s:I,s:o,s:o,s:o,s:o,s:o,s:o}", "address", address,
 			 "incarnation", incarnation, "uptime_s",
 			 (double)(loop_clock() - a->started) / (double)GW_SEC, "pid",
 			 (json_int_t)getpid(), "endpoints", list_endpoints(a), "datagrams",
-			 describe_datagrams(a), "beacons", "peers", list_peers(a), "services",
-			 list_services(a), "streams", list_streams(a));
+			 describe_datagrams(a), "beacons", agent_describe_beacons(a), "peers",
+			 list_peers(a), "services", list_services(a), "streams", list_streams(a));
 }

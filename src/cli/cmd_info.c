@@ -40,12 +40,12 @@ int run_id(struct cli *c)
 static void print_peer(const json_t *peer)
 {
 	const json_t *path = json_object_get(peer, "path");
-	char brief[SHORT_SIZE], where[96], rtt[DURATION_SIZE] = "-", heard[DURATION_SIZE] = "-";
+	char brief[SHORT_SIZE], where[PATH_SIZE], rtt[DURATION_SIZE] = "-",
+						  heard[DURATION_SIZE] = "-";
 	char sent[BYTES_SIZE], received[BYTES_SIZE];
 
 	if (json_is_object(path)) {
-		snprintf(where, sizeof(where), "%s %s", get_text(path, "kind"),
-			 get_text(path, "endpoint"));
+		path_for_people(path, where);
 		format_ms(get_number(path, "rtt_ms"), rtt);
 	} else {
 		snprintf(where, sizeof(where), "%s", get_text(peer, "state"));
@@ -96,6 +96,53 @@ static void print_list(const json_t *list, const char *title, void (*print)(cons
 		print(one);
 }
 
+/* "eu1 udp 12 ms (home)"; those that are left alone on purpose are not named. */
+static bool print_beacon(const json_t *beacon, const char *separator)
+{
+	const char *state = get_text(beacon, "state"), *error = get_text(beacon, "error");
+	char host[PATH_SIZE], ms[DURATION_SIZE];
+
+	if (!json_is_true(json_object_get(beacon, "own")) || strcmp(state, "idle") == 0)
+		return false;
+	printf("%s%s", separator, host_of(get_text(beacon, "endpoint"), host));
+	if (*get_text(beacon, "transport"))
+		printf(" %s", get_text(beacon, "transport"));
+	else
+		printf(" %s%s%s", state, *error ? ": " : "", error);
+	if (json_is_number(json_object_get(beacon, "rtt_ms")))
+		printf(" %s", format_ms(get_number(beacon, "rtt_ms"), ms));
+	if (strcmp(state, "draining") == 0)
+		printf(" (draining)");
+	else if (json_is_true(json_object_get(beacon, "home")))
+		printf(" (home)");
+	else if (json_is_true(json_object_get(beacon, "spare")))
+		printf(" (spare)");
+	return true;
+}
+
+static bool print_beacons(const json_t *beacons)
+{
+	const json_t *one;
+	bool any = false;
+	size_t i;
+
+	json_array_foreach(beacons, i, one)
+		any |= print_beacon(one, any ? ", " : " beacon ");
+	return any;
+}
+
+static void print_faults(const json_t *beacons)
+{
+	const json_t *one;
+	char host[PATH_SIZE];
+	size_t i;
+
+	json_array_foreach(beacons, i, one)
+		if (*get_text(one, "fault"))
+			printf("beacon %s %s\n", host_of(get_text(one, "endpoint"), host),
+			       get_text(one, "fault"));
+}
+
 static void status_event(void *user, const json_t *event)
 {
 	const struct cli *c = user;
@@ -107,11 +154,17 @@ static void status_event(void *user, const json_t *event)
 		print_json(event);
 		return;
 	}
+	if (json_object_get(event, "beacon")) {
+		print_beacon_status(event);
+		return;
+	}
 	printf("%s  up %s ", short_address(get_text(event, "address"), brief),
 	       format_duration(get_number(event, "uptime_s"), up));
-	json_array_foreach(endpoints, i, one)
-		printf(" %s", json_string_value(one));
+	if (!print_beacons(json_object_get(event, "beacons")))
+		json_array_foreach(endpoints, i, one)
+			printf(" %s", json_string_value(one));
 	printf("\n");
+	print_faults(json_object_get(event, "beacons"));
 	print_list(json_object_get(event, "peers"),
 		   "PEER         PATH                              RTT       HEARD   STREAMS  "
 		   "MOVES  SENT      RECEIVED",
@@ -147,11 +200,12 @@ static int show_ticket(struct cli *c, const char *text)
 {
 	char address[GODWIT_ADDRESS_SIZE];
 	godwit_ticket t;
-	json_t *j, *endpoints = json_array();
+	json_t *j, *endpoints = json_array(), *beacons = json_array();
 	int rv = godwit_ticket_parse(text, &t);
 
 	if (rv < 0) {
 		json_decref(endpoints);
+		json_decref(beacons);
 		fail_error(&c->failure, rv, "this is no ticket");
 		c->failure.exit = EXIT_USAGE;
 		fail_hint(&c->failure, "copy all of what `godwit ticket` printed");
@@ -160,8 +214,10 @@ static int show_ticket(struct cli *c, const char *text)
 	for (size_t i = 0; i < t.endpoint_count; i++)
 		json_array_append_new(endpoints, json_string(t.endpoints[i]));
 	godwit_address_format(t.key, address);
-	j = json_pack("{s:s,s:s,s:o,s:[]}", "address", address, "service", t.service, "endpoints",
-		      endpoints, "beacons");
+	for (size_t i = 0; i < t.beacon_count; i++)
+		json_array_append_new(beacons, json_string(t.beacons[i]));
+	j = json_pack("{s:s,s:s,s:o,s:o}", "address", address, "service", t.service, "endpoints",
+		      endpoints, "beacons", beacons);
 	if (c->json) {
 		print_json(j);
 	} else {
@@ -170,6 +226,8 @@ static int show_ticket(struct cli *c, const char *text)
 			printf("service   %s\n", t.service);
 		for (size_t i = 0; i < t.endpoint_count; i++)
 			printf("endpoint  %s\n", t.endpoints[i]);
+		for (size_t i = 0; i < t.beacon_count; i++)
+			printf("beacon    %s\n", t.beacons[i]);
 	}
 	json_decref(j);
 	return EXIT_OK;

@@ -14,16 +14,16 @@ static void ping_event(void *user, const json_t *event)
 	const struct cli *c = user;
 	const json_t *path = json_object_get(event, "path");
 	const char *lost = get_text(event, "lost");
-	char brief[SHORT_SIZE], ms[DURATION_SIZE];
+	char brief[SHORT_SIZE], ms[DURATION_SIZE], where[PATH_SIZE];
 
 	if (*lost && !c->json) {
 		fprintf(stderr, "no answer: %s\n", get_text(event, "message"));
 	} else if (c->json) {
 		print_json(event);
 	} else {
-		printf("reply from %s: %s %s in %s\n",
-		       short_address(get_text(event, "address"), brief), get_text(path, "kind"),
-		       get_text(path, "endpoint"), format_ms(get_number(event, "rtt_ms"), ms));
+		printf("reply from %s: %s in %s\n",
+		       short_address(get_text(event, "address"), brief),
+		       path_for_people(path, where), format_ms(get_number(event, "rtt_ms"), ms));
 		fflush(stdout);
 	}
 }

@@ -83,6 +83,9 @@ static void expose_event(void *user, const json_t *event)
 	else
 		print_offer(event);
 	fflush(stdout);
+	if (*get_text(event, "silent_beacons"))
+		fprintf(stderr, "godwit: no beacon answers yet: %s\n  try: godwit netcheck\n",
+			get_text(event, "silent_beacons"));
 }
 
 /* A port's number, or the last part of a path. */

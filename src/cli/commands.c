@@ -120,7 +120,8 @@ static const struct option_spec TIMEOUT_OPTIONS[] = { TIMEOUT, { 0 } };
 static const struct option_spec PING_OPTIONS[] = {
 	{ "-c", "N", "stop after N replies; default: go on", NULL },
 	{ "-i", "SECONDS", "from one to the next; default 1", NULL },
-	{ "--until-direct", NULL, "stop at the first reply over a direct path", NULL },
+	{ "--until-direct", NULL, "stop at the first reply over a direct path, for up to 15 s",
+	  NULL },
 	{ "--jsonl", NULL, "the same as --json: one object a line", NULL },
 	TIMEOUT,
 	{ 0 },
@@ -144,7 +145,24 @@ static const struct option_spec BENCH_OPTIONS[] = {
 	{ 0 },
 };
 
-static const char BEACONS[] = "beacons and hole punching";
+static const struct option_spec BEACON_OPTIONS[] = {
+	{ "--listen", "ADDR:PORT", "UDP; default [::]:4443", NULL },
+	{ "--tls-listen", "ADDR:PORT|none", "TCP; default port 443 when it can be had", NULL },
+	{ "--name", "HOST", "by which nodes reach it; default: its IP address", NULL },
+	{ "--allow", "WHO", "only for these nodes; may be repeated; default: any", NULL },
+	{ "--store", "memory", "where the directory is; default memory", NULL },
+	{ "--limit", "NAME=N", "a limit, as handshakes=1000; may be repeated", NULL },
+	{ "--status", NULL, "look at the beacon that runs in this home", NULL },
+	{ 0 },
+};
+
+static const struct option_spec NETCHECK_OPTIONS[] = {
+	{ "--beacon", "BEACON", "ask this one, ADDRESS@HOST:PORT; may be repeated, up to 8", NULL },
+	{ "--timeout", "SECONDS", "how long it may take; default 8", NULL },
+	{ "--config", "FILE", "settings; default DIR/config.json when it is there", NULL },
+	{ 0 },
+};
+
 static const char NETWORKS[] = "networks, invites and policies";
 
 const struct command COMMANDS[] = {
@@ -160,7 +178,9 @@ const struct command COMMANDS[] = {
 		.name = "up",
 		.usage = "up [--expose NAME=TARGET]... [--forward LISTEN=DEST]... [--allow WHO]...",
 		.summary = "Run the node of this home in the foreground",
-		.help = "Prints `ready ADDRESS` when it listens.  Ctrl-C ends it at once; SIGTERM "
+		.help = "Prints `ready ADDRESS` when it can be reached: registered with a beacon, "
+			"or\n"
+			"without one: listening.  Ctrl-C ends it at once; SIGTERM "
 			"lets streams\n"
 			"end for up to two seconds first.",
 		.specs = { UP_OPTIONS, NODE_OPTIONS, HOME_OPTIONS },
@@ -210,7 +230,7 @@ const struct command COMMANDS[] = {
 	{
 		.name = "status",
 		.usage = "status [--streams]",
-		.summary = "Show the running node: peers, paths, streams, services",
+		.summary = "Show the running node: beacons, peers, paths, streams, services",
 		.help = "",
 		.specs = { STATUS_OPTIONS, HOME_OPTIONS },
 		.run = run_status,
@@ -218,8 +238,8 @@ const struct command COMMANDS[] = {
 	{
 		.name = "ticket",
 		.usage = "ticket [--service NAME], or ticket show TICKET",
-		.summary = "Make a ticket: this node's address and endpoints in one word; or "
-			   "decode one",
+		.summary = "Make a ticket: this node's address, endpoints and beacons in one "
+			   "word; or decode one",
 		.help = "",
 		.specs = { TICKET_OPTIONS, NODE_OPTIONS, HOME_OPTIONS },
 		.most = 2,
@@ -275,13 +295,25 @@ const struct command COMMANDS[] = {
 	},
 	{
 		.name = "beacon",
-		.specs = { HOME_OPTIONS },
-		.later = BEACONS,
+		.usage = "beacon [--listen ADDR:PORT] [--tls-listen ADDR:PORT|none] [--name HOST] "
+			 "[--allow WHO]...",
+		.summary = "Run a beacon: nodes find and reach one another by it",
+		.help = "Prints `ready ADDRESS@HOST:PORT`, for the --beacon of nodes.  It needs a "
+			"home "
+			"of its own.\n"
+			"SIGTERM lets nodes move to another beacon first, for up to five seconds.",
+		.specs = { BEACON_OPTIONS, HOME_OPTIONS },
+		.run = run_beacon,
 	},
 	{
 		.name = "netcheck",
-		.specs = { HOME_OPTIONS },
-		.later = BEACONS,
+		.usage = "netcheck [--beacon B]... [--timeout SECONDS]",
+		.summary = "Check the network: UDP, NAT, port mapping, beacons, clock",
+		.help = "Asks the beacons of the settings, else those of the running node.  Two at "
+			"different addresses\n"
+			"tell most.  Mapping and filtering are named as in RFC 5780.",
+		.specs = { NETCHECK_OPTIONS, HOME_OPTIONS },
+		.run = run_netcheck,
 	},
 	{
 		.name = "network",

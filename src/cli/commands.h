@@ -38,7 +38,10 @@ int run_forward(struct cli *c);
 int run_ping(struct cli *c);
 int run_bench(struct cli *c);
 int run_debug(struct cli *c);
+int run_netcheck(struct cli *c);
+int run_beacon(struct cli *c);
 int run_status(struct cli *c);
+void print_beacon_status(const json_t *event); /* a beacon's, for people */
 int run_ticket(struct cli *c);
 int run_config(struct cli *c);
 int run_version(struct cli *c);

@@ -1,54 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What each request does with the node.  Every op may wait for its peer ("contact"): for the dial
- * to succeed or fail, and no longer than the timeout says. */
+/* What each request does with the node. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/agent_internal.h"
+#include "cli/ops_internal.h"
 #include "cli/text.h"
+
+/* For a beacon, before an offer is announced without. */
+#define REGISTER_PATIENCE (5 * GW_SEC)
 
 /* Longer is for ever. */
 #define TIMEOUT_MAX_MS INT64_C(1000000000000)
-
-struct op;
-
-struct op_type {
-	const char *name;
-	void (*start)(struct op *op);
-	void (*stop)(struct op *op); /* undo what start() did; NULL: nothing */
-};
-
-struct op {
-	const struct op_type *type;
-	struct agent *agent;
-	struct hub *hub;
-	godwit_node *node;
-	json_t *request;
-	struct op_sink sink;
-	struct op **slot;
-	int fds[2];
-	bool starting, ended; /* ended while starting: freed by op_start() */
-
-	/* contact */
-	struct list_item link; /* in agent->ops */
-	godwit_ticket to;
-	struct hub_observer *observer;
-	struct loop_timer *timer; /* ping: the next one; else the timeout */
-	gw_time deadline;
-
-	/* of one type each */
-	struct pump *pump;
-	godwit_stream *stream;
-	struct offer *offer;
-	struct forward_item *forward;
-	struct bench *bench;
-	bool connected;
-	uint64_t ping_id;
-	gw_time ping_at;
-	json_int_t received;
-};
 
 /* --- ends --- */
 
@@ -92,7 +56,7 @@ void op_cancel(struct op *op)
 	free(op);
 }
 
-static void end(struct op *op, const struct failure *f)
+void op_end(struct op *op, const struct failure *f)
 {
 	struct op_sink sink = op->sink;
 
@@ -124,63 +88,82 @@ static bool has_endpoints(const struct op *op)
 {
 	godwit_peer_info info;
 
-	return find_peer(op, &info) && info.endpoints > 0;
+	return !op->agent->relay_only && find_peer(op, &info) && info.endpoints > 0;
 }
 
-static void end_error(struct op *op, int error)
+/* The peer does not answer: what does that say? */
+static void explain_unreachable(const struct op *op, struct failure *f)
+{
+	bool endpoints = has_endpoints(op);
+	char which[256];
+
+	switch (agent_judge_beacons(op->agent, &op->to, which, sizeof(which))) {
+	case BEACONS_NONE:
+		if (endpoints)
+			break;
+		fail_message(f, "no endpoint of that address is known");
+		fail_hint(f,
+			  "--beacon ADDRESS@HOST:PORT, or a ticket in its place: `godwit ticket` "
+			  "on the other machine");
+		break;
+	case BEACONS_SILENT:
+		fail_message(f, "%sno beacon answers: %s",
+			     endpoints ? "the peer does not answer directly, and " : "", which);
+		fail_hint(f, "godwit netcheck, or another --beacon");
+		break;
+	case BEACONS_ANSWER:
+		fail_message(f, "%sthe peer is not connected to %s",
+			     endpoints ? "the peer does not answer directly, and " : "", which);
+		fail_hint(f, "see that the other node runs, and with which --beacon; or ask it for "
+			     "a fresh `godwit ticket`");
+		break;
+	}
+}
+
+void op_end_error(struct op *op, int error)
 {
 	struct failure f;
 
 	fail_error(&f, error, "%s", "");
-	if (error == GODWIT_E_UNREACHABLE && list_in(&op->link) && !has_endpoints(op)) {
-		fail_message(&f, "no endpoint of that address is known");
-		fail_hint(&f, "a ticket in its place: `godwit ticket` on the other machine");
-	}
-	end(op, &f);
+	if (error == GODWIT_E_UNREACHABLE && list_in(&op->link))
+		explain_unreachable(op, &f);
+	op_end(op, &f);
 }
 
-static void tell(struct op *op, json_t *event)
+void op_tell(struct op *op, json_t *event)
 {
 	op->sink.event(op->sink.user, event);
 	json_decref(event);
 }
 
-static const char *text_of(const struct op *op, const char *key)
+const char *op_text(const struct op *op, const char *key)
 {
 	return get_text(op->request, key);
 }
 
-static json_int_t number_of(const struct op *op, const char *key)
+json_int_t op_number(const struct op *op, const char *key)
 {
 	return json_integer_value(json_object_get(op->request, key));
 }
 
 /* --- contact --- */
 
-static void add_endpoints(const struct op *op)
+gw_time op_timeout(const struct op *op)
 {
-	for (size_t i = 0; i < op->to.endpoint_count; i++)
-		(void)godwit_add_endpoint(op->node, op->to.key, op->to.endpoints[i]);
-}
-
-static gw_time timeout_of(const struct op *op)
-{
-	json_int_t ms = number_of(op, "timeout_ms");
+	json_int_t ms = op_number(op, "timeout_ms");
 
 	return ms > 0 && ms <= TIMEOUT_MAX_MS ? (gw_time)ms * GW_MSEC : GW_NEVER;
 }
 
-/* From now on. */
-static void set_deadline(struct op *op)
+void op_set_deadline(struct op *op)
 {
-	op->deadline = timeout_of(op);
+	op->deadline = op_timeout(op);
 	if (op->deadline != GW_NEVER)
 		op->deadline += loop_clock();
 	loop_timer_set(op->timer, op->deadline);
 }
 
-/* False: the op has ended. */
-static bool contact(struct op *op, hub_event_fn *on_event, loop_timer_fn *on_timer)
+bool op_contact(struct op *op, hub_event_fn *on_event, loop_timer_fn *on_timer)
 {
 	struct loop *loop = hub_loop(op->hub);
 	bool service =
@@ -188,36 +171,36 @@ static bool contact(struct op *op, hub_event_fn *on_event, loop_timer_fn *on_tim
 	uint8_t own[GODWIT_KEY_SIZE];
 	struct failure f;
 
-	if (home_destination(agent_home(op->agent), text_of(op, "to"), service ? "" : NULL, &op->to,
+	if (home_destination(agent_home(op->agent), op_text(op, "to"), service ? "" : NULL, &op->to,
 			     &f) < 0) {
-		end(op, &f);
+		op_end(op, &f);
 		return false;
 	}
 	godwit_node_key(op->node, own);
 	if (memcmp(own, op->to.key, sizeof(own)) == 0) {
-		end_error(op, GODWIT_E_SELF);
+		op_end_error(op, GODWIT_E_SELF);
 		return false;
 	}
-	add_endpoints(op);
+	godwit_add_ticket(op->node, &op->to);
 	op->observer = hub_observe(op->hub, on_event, op);
 	op->timer = loop_timer_new(loop, on_timer, op);
 	if (!op->observer || !op->timer) {
-		end_error(op, GODWIT_E_NOMEM);
+		op_end_error(op, GODWIT_E_NOMEM);
 		return false;
 	}
 	list_append(&op->agent->ops, &op->link);
-	set_deadline(op);
+	op_set_deadline(op);
 	return true;
 }
 
-static bool is_about(const struct op *op, const godwit_event *e, godwit_event_type type)
+bool op_is_about(const struct op *op, const godwit_event *e, godwit_event_type type)
 {
 	return e->type == type && memcmp(e->key, op->to.key, sizeof(e->key)) == 0;
 }
 
-static bool has_failed(const struct op *op, const godwit_event *e)
+bool op_has_failed(const struct op *op, const godwit_event *e)
 {
-	return is_about(op, e, GODWIT_EVENT_PEER) && e->state == GODWIT_PEER_FAILED;
+	return op_is_about(op, e, GODWIT_EVENT_PEER) && e->state == GODWIT_PEER_FAILED;
 }
 
 /* --- connect --- */
@@ -235,8 +218,8 @@ static void connect_event(void *user, const godwit_event *e)
 {
 	struct op *op = user;
 
-	if (has_failed(op, e) && is_opening(op))
-		end_error(op, e->error);
+	if (op_has_failed(op, e) && is_opening(op))
+		op_end_error(op, e->error);
 }
 
 static void connect_timeout(void *user)
@@ -245,7 +228,7 @@ static void connect_timeout(void *user)
 	struct hub *h = op->hub;
 
 	if (is_opening(op))
-		end_error(op, GODWIT_E_TIMEOUT);
+		op_end_error(op, GODWIT_E_TIMEOUT);
 	hub_wake(h);
 }
 
@@ -257,14 +240,14 @@ static void connect_done(void *user, int error, int sys)
 	op->pump = NULL;
 	/* EPIPE: who read our output has had enough, as ssh at its end, or head(1). */
 	if (error == 0 || (error == GODWIT_E_IO && sys == EPIPE)) {
-		end(op, NULL);
+		op_end(op, NULL);
 	} else if (error == GODWIT_E_IO) {
 		fail_error(&f, error, "%s", "");
 		fail_message(&f, "standard input or output: %s", strerror(sys));
 		fail_hint(&f, "look at the program at the other end of the pipe");
-		end(op, &f);
+		op_end(op, &f);
 	} else {
-		end_error(op, error);
+		op_end_error(op, error);
 	}
 }
 
@@ -272,11 +255,11 @@ static void connect_start(struct op *op)
 {
 	int rv, in, out;
 
-	if (!contact(op, connect_event, connect_timeout))
+	if (!op_contact(op, connect_event, connect_timeout))
 		return;
 	rv = godwit_stream_open(op->node, op->to.key, op->to.service, &op->stream);
 	if (rv < 0) {
-		end_error(op, rv);
+		op_end_error(op, rv);
 		return;
 	}
 	in = op->fds[0];
@@ -284,7 +267,7 @@ static void connect_start(struct op *op)
 	op->fds[0] = op->fds[1] = -1;
 	rv = pump_start(op->hub, op->stream, in, out, connect_done, op, &op->pump);
 	if (rv < 0)
-		end_error(op, rv);
+		op_end_error(op, rv);
 }
 
 size_t ops_streams(const struct agent *a)
@@ -307,7 +290,7 @@ static void connect_stop(struct op *op)
 
 static void keep(struct op *op, json_t *kept)
 {
-	const char *name = text_of(op, "name");
+	const char *name = op_text(op, "name");
 	char target[TARGET_TEXT_MAX];
 	const json_t *one;
 	size_t i;
@@ -335,36 +318,81 @@ static int save_kept(struct op *op, struct failure *f)
 	return rv;
 }
 
+static void expose_told(struct op *op)
+{
+	if (!json_is_true(json_object_get(op->request, "keep")) ||
+	    !json_is_true(json_object_get(op->request, "remote")))
+		return;
+	offer_set_owned(op->offer, false); /* it stays with the node that runs on */
+	op->offer = NULL;
+	op_end(op, NULL);
+}
+
+static void expose_tell(struct op *op)
+{
+	char ticket[GODWIT_TICKET_SIZE], target[TARGET_TEXT_MAX], which[256] = "";
+	const struct target *t = offer_target(op->offer);
+	int rv = godwit_node_ticket(op->node, NULL, ticket);
+	json_t *event;
+
+	op->waiting = false;
+	if (rv < 0) {
+		op_end_error(op, rv);
+		return;
+	}
+	target_format(t, target);
+	event = json_pack("{s:s,s:s,s:O,s:s,s:i}", "name", op_text(op, "name"), "target", target,
+			  "allow", offer_allow(op->offer), "ticket", ticket, "port",
+			  t->kind == TARGET_TCP ? t->port : 0);
+	if (!agent_is_ready(op->agent) &&
+	    agent_judge_beacons(op->agent, NULL, which, sizeof(which)) == BEACONS_SILENT)
+		json_object_set_new(event, "silent_beacons", json_string(which));
+	op_tell(op, event);
+	expose_told(op);
+}
+
+static void expose_event(void *user, const godwit_event *e)
+{
+	struct op *op = user;
+
+	if (op->waiting && e->type == GODWIT_EVENT_BEACONS && agent_is_ready(op->agent))
+		expose_tell(op);
+}
+
+static void expose_impatient(void *user)
+{
+	struct op *op = user;
+	struct hub *h = op->hub;
+
+	if (op->waiting)
+		expose_tell(op);
+	hub_wake(h);
+}
+
 static void expose_start_op(struct op *op)
 {
-	char ticket[GODWIT_TICKET_SIZE], target[TARGET_TEXT_MAX];
 	bool kept = json_is_true(json_object_get(op->request, "keep"));
-	const struct target *t;
 	struct failure f;
-	int rv;
 
-	if (agent_offer(op->agent, text_of(op, "name"), text_of(op, "target"),
+	if (agent_offer(op->agent, op_text(op, "name"), op_text(op, "target"),
 			json_object_get(op->request, "allow"), &op->offer, &f) < 0 ||
 	    (kept && save_kept(op, &f) < 0)) {
-		end(op, &f);
+		op_end(op, &f);
 		return;
 	}
 	offer_set_owned(op->offer, true);
-	t = offer_target(op->offer);
-	target_format(t, target);
-	rv = godwit_node_ticket(op->node, NULL, ticket);
-	if (rv < 0) {
-		end_error(op, rv);
+	if (agent_is_ready(op->agent)) {
+		expose_tell(op);
 		return;
 	}
-	tell(op, json_pack("{s:s,s:s,s:O,s:s,s:i}", "name", text_of(op, "name"), "target", target,
-			   "allow", offer_allow(op->offer), "ticket", ticket, "port",
-			   t->kind == TARGET_TCP ? t->port : 0));
-	if (kept && json_is_true(json_object_get(op->request, "remote"))) {
-		offer_set_owned(op->offer, false); /* it stays with the node that runs on */
-		op->offer = NULL;
-		end(op, NULL);
-	}
+	/* The ticket is to name the beacons where this node really is. */
+	op->waiting = true;
+	op->observer = hub_observe(op->hub, expose_event, op);
+	op->timer = loop_timer_new(hub_loop(op->hub), expose_impatient, op);
+	if (!op->observer || !op->timer)
+		op_end_error(op, GODWIT_E_NOMEM);
+	else
+		loop_timer_set(op->timer, loop_clock() + REGISTER_PATIENCE);
 }
 
 static void expose_stop_op(struct op *op)
@@ -376,8 +404,8 @@ static void expose_stop_op(struct op *op)
 
 static void forget_start(struct op *op)
 {
-	agent_forget(op->agent, text_of(op, "name"));
-	end(op, NULL);
+	agent_forget(op->agent, op_text(op, "name"));
+	op_end(op, NULL);
 }
 
 /* --- forward --- */
@@ -386,10 +414,10 @@ static void forward_event(void *user, const godwit_event *e)
 {
 	struct op *op = user;
 
-	if (is_about(op, e, GODWIT_EVENT_PEER) && e->state == GODWIT_PEER_CONNECTED)
+	if (op_is_about(op, e, GODWIT_EVENT_PEER) && e->state == GODWIT_PEER_CONNECTED)
 		op->connected = true;
-	else if (has_failed(op, e) && !op->connected)
-		end_error(op, e->error);
+	else if (op_has_failed(op, e) && !op->connected)
+		op_end_error(op, e->error);
 }
 
 static void forward_timeout(void *user)
@@ -398,7 +426,7 @@ static void forward_timeout(void *user)
 	struct hub *h = op->hub;
 
 	if (!op->connected)
-		end_error(op, GODWIT_E_TIMEOUT);
+		op_end_error(op, GODWIT_E_TIMEOUT);
 	hub_wake(h);
 }
 
@@ -408,7 +436,7 @@ static void forward_report(void *user, int error)
 	struct failure f;
 
 	fail_error(&f, error, "a connection to %s failed", op->to.service);
-	tell(op, json_pack("{s:o}", "failure", fail_to_json(&f)));
+	op_tell(op, json_pack("{s:o}", "failure", fail_to_json(&f)));
 }
 
 static void forward_start_op(struct op *op)
@@ -418,22 +446,22 @@ static void forward_start_op(struct op *op)
 	struct failure f;
 	int rv;
 
-	if (!contact(op, forward_event, forward_timeout))
+	if (!op_contact(op, forward_event, forward_timeout))
 		return;
-	if (agent_forward(op->agent, text_of(op, "listen"), &op->to, forward_report, op,
+	if (agent_forward(op->agent, op_text(op, "listen"), &op->to, forward_report, op,
 			  &op->forward, &f) < 0) {
-		end(op, &f);
+		op_end(op, &f);
 		return;
 	}
 	t = forward_item_listen(op->forward);
 	target_format(t, listen);
 	godwit_address_format(op->to.key, address);
-	tell(op, json_pack("{s:s,s:i,s:s,s:s}", "listen", listen, "port",
-			   t->kind == TARGET_TCP ? t->port : 0, "service", op->to.service,
-			   "address", address));
+	op_tell(op, json_pack("{s:s,s:i,s:s,s:s}", "listen", listen, "port",
+			      t->kind == TARGET_TCP ? t->port : 0, "service", op->to.service,
+			      "address", address));
 	rv = godwit_dial(op->node, op->to.key);
 	if (rv < 0)
-		end_error(op, rv);
+		op_end_error(op, rv);
 }
 
 static void forward_stop_op(struct op *op)
@@ -443,160 +471,17 @@ static void forward_stop_op(struct op *op)
 	op->forward = NULL;
 }
 
-/* --- ping --- */
-
-static void ping_next(struct op *op)
-{
-	int rv = godwit_ping(op->node, op->to.key, &op->ping_id);
-
-	op->ping_at = loop_clock();
-	set_deadline(op);
-	if (rv < 0)
-		end_error(op, rv);
-}
-
-/* Whoever has answered may only be away; who refuses us now, or has been replaced, is not. */
-static bool is_final(const struct op *op, int error)
-{
-	return op->received == 0 || error != GODWIT_E_UNREACHABLE;
-}
-
-static void ping_replied(struct op *op, const godwit_event *e)
-{
-	char address[GODWIT_ADDRESS_SIZE];
-	gw_time next = op->ping_at + (gw_time)number_of(op, "interval_ms") * GW_MSEC;
-
-	op->ping_id = 0;
-	op->received++;
-	godwit_address_format(op->to.key, address);
-	tell(op,
-	     json_pack("{s:I,s:f,s:s,s:o}", "seq", op->received, "rtt_ms", (double)e->rtt_us / 1e3,
-		       "address", address, "path", endpoint_path(e->endpoint)));
-	/* Every path is direct in this version. */
-	if (op->received == number_of(op, "count") ||
-	    json_is_true(json_object_get(op->request, "until_direct")))
-		end(op, NULL);
-	else
-		loop_timer_set(op->timer, next);
-}
-
-static void ping_event(void *user, const godwit_event *e)
-{
-	struct op *op = user;
-
-	if (has_failed(op, e) && is_final(op, e->error))
-		end_error(op, e->error);
-	else if (has_failed(op, e))
-		tell(op, json_pack("{s:s,s:s}", "lost", godwit_error_name(e->error), "message",
-				   godwit_strerror(e->error)));
-	else if (is_about(op, e, GODWIT_EVENT_PONG) && e->ping_id == op->ping_id)
-		ping_replied(op, e);
-}
-
-static void ping_timer(void *user)
-{
-	struct op *op = user;
-	struct hub *h = op->hub;
-
-	if (op->ping_id != 0) /* it has not been answered in time */
-		end_error(op, GODWIT_E_TIMEOUT);
-	else
-		ping_next(op);
-	hub_wake(h);
-}
-
-static void ping_start(struct op *op)
-{
-	if (contact(op, ping_event, ping_timer))
-		ping_next(op);
-}
-
-/* --- bench --- */
-
-static void bench_event(void *user, const godwit_event *e)
-{
-	struct op *op = user;
-
-	if (is_about(op, e, GODWIT_EVENT_PEER) && e->state == GODWIT_PEER_CONNECTED)
-		op->connected = true;
-	else if (has_failed(op, e))
-		end_error(op, e->error);
-}
-
-static void bench_timeout(void *user)
-{
-	struct op *op = user;
-	struct hub *h = op->hub;
-
-	if (!op->connected)
-		end_error(op, GODWIT_E_TIMEOUT);
-	hub_wake(h);
-}
-
-static void bench_progress(void *user, double elapsed, double gbit_s)
-{
-	tell(user, json_pack("{s:f,s:f}", "elapsed", elapsed, "gbit_s", gbit_s));
-}
-
-static void bench_done(void *user, int error, const struct bench_result *r)
-{
-	struct op *op = user;
-
-	op->bench = NULL;
-	if (error) {
-		end_error(op, error);
-		return;
-	}
-	tell(op, json_pack("{s:{s:I,s:f,s:f,s:f,s:f,s:{s:f,s:f}}}", "result", "bytes",
-			   (json_int_t)r->bytes, "seconds", r->seconds, "gbit_s", r->gbit_s,
-			   "cpu_s", r->cpu_s, "cpu_s_per_gb", r->cpu_s_per_gb, "rtt_us", "p50",
-			   r->rtt_p50_us, "p99", r->rtt_p99_us));
-	end(op, NULL);
-}
-
-static void bench_start_op(struct op *op)
-{
-	struct bench_options options = {
-		.seconds = json_number_value(json_object_get(op->request, "seconds")),
-		.streams = (unsigned)number_of(op, "streams"),
-		.reverse = json_is_true(json_object_get(op->request, "reverse")),
-	};
-	int rv;
-
-	if (options.seconds <= 0 || options.seconds > 86400 || options.streams < 1 ||
-	    options.streams > BENCH_STREAMS_MAX) {
-		end_error(op, GODWIT_E_INVALID);
-		return;
-	}
-	if (!contact(op, bench_event, bench_timeout))
-		return;
-	/* Tells whether it is connected already. */
-	rv = godwit_dial(op->node, op->to.key);
-	if (rv == 0)
-		rv = bench_start(op->hub, op->to.key, &options, bench_progress, bench_done, op,
-				 &op->bench);
-	if (rv < 0)
-		end_error(op, rv);
-}
-
-static void bench_stop_op(struct op *op)
-{
-	if (op->bench)
-		bench_stop(op->bench);
-	op->bench = NULL;
-}
-
 /* --- questions and faults --- */
 
 static void status_start(struct op *op)
 {
-	tell(op, agent_status(op->agent));
-	end(op, NULL);
+	op_tell(op, agent_status(op->agent));
+	op_end(op, NULL);
 }
 
 static void ticket_start(struct op *op)
 {
-	const char *service = text_of(op, "service");
+	const char *service = op_text(op, "service");
 	char ticket[GODWIT_TICKET_SIZE];
 	struct failure f;
 	int rv = godwit_node_ticket(op->node, service, ticket);
@@ -604,21 +489,21 @@ static void ticket_start(struct op *op)
 	if (rv < 0) {
 		fail_usage(&f, "--service NAME, 1 to 63 of a-z 0-9 . _ -",
 			   "\"%.63s\" is no name for a service", service);
-		end(op, &f);
+		op_end(op, &f);
 		return;
 	}
-	tell(op, json_pack("{s:s}", "ticket", ticket));
-	end(op, NULL);
+	op_tell(op, json_pack("{s:s}", "ticket", ticket));
+	op_end(op, NULL);
 }
 
 static void debug_start(struct op *op)
 {
-	int rv = godwit_debug(op->node, text_of(op, "fault"));
+	int rv = godwit_debug(op->node, op_text(op, "fault"));
 
 	if (rv < 0)
-		end_error(op, rv);
+		op_end_error(op, rv);
 	else
-		end(op, NULL);
+		op_end(op, NULL);
 }
 
 /* --- start --- */

@@ -23,6 +23,9 @@
 /* A node answers questions about itself at once, unless it is stopped. */
 #define NODE_PATIENCE (5 * GW_SEC)
 
+/* `up` waits for its beacons, and says so after this. */
+#define READY_PATIENCE (10 * GW_SEC)
+
 /* Another process has the lock but not yet the control socket: it is starting. */
 enum { STARTING_TRIES = 150, STARTING_WAIT_MS = 20 };
 
@@ -39,9 +42,9 @@ struct session {
 	struct loop_source *signals;
 	int signal_fd;
 	struct loop_timer *drain;
-	struct loop_timer *patience; /* with a running node that should answer at once */
+	struct loop_timer *patience; /* for a running node that should answer, or for beacons */
 	gw_time drain_until;
-	bool done, failed;
+	bool done, failed, ready;
 	bool fatal; /* what ended us ends all who use our node */
 	int exit;
 	struct failure failure;
@@ -203,8 +206,10 @@ static void close_fds(const int fds[2])
 /* Flags for a node of our own. */
 static void note_ignored(const struct settings *s)
 {
-	static const enum setting OWN[] = { SETTING_IDENTITY, SETTING_LISTEN, SETTING_PARK,
-					    SETTING_CONGESTION };
+	static const enum setting OWN[] = {
+		SETTING_IDENTITY,   SETTING_LISTEN,     SETTING_PARK,
+		SETTING_CONGESTION, SETTING_RELAY_ONLY, SETTING_BEACON
+	};
 
 	for (size_t i = 0; i < sizeof(OWN) / sizeof(OWN[0]); i++)
 		if (strncmp(s->at[OWN[i]].source, "flag", 4) == 0)
@@ -284,19 +289,47 @@ static int serve_home(struct session *s)
 	return 0;
 }
 
-static int serve_settings(struct session *s)
+static void on_ready(void *user)
 {
+	struct session *s = user;
 	char address[GODWIT_ADDRESS_SIZE];
 	json_t *event;
 
-	if (agent_serve_settings(s->agent, s->o->settings, &s->failure) < 0)
-		return -1;
-	hub_wake(agent_hub(s->agent));
+	s->ready = true;
 	godwit_node_address(hub_node(agent_hub(s->agent)), address);
 	event = json_pack("{s:s}", "ready", address);
 	on_event(s, event);
 	json_decref(event);
 	notify("READY=1");
+}
+
+/* It goes on trying, and may be reached on its own addresses meanwhile; who starts services in
+ * order must not wait for ever. */
+static void on_not_ready(void *user)
+{
+	struct session *s = user;
+	char which[256];
+
+	if (s->ready)
+		return;
+	if (agent_judge_beacons(s->agent, NULL, which, sizeof(which)) == BEACONS_SILENT)
+		fprintf(stderr, "godwit: no beacon answers yet: %s\n  try: godwit netcheck\n",
+			which);
+	else
+		fprintf(stderr, "godwit: not registered yet at %s\n  try: godwit status\n", which);
+	notify("READY=1\nSTATUS=no beacon answers");
+}
+
+static int serve_settings(struct session *s)
+{
+	if (agent_serve_settings(s->agent, s->o->settings, &s->failure) < 0)
+		return -1;
+	s->patience = loop_timer_new(s->loop, on_not_ready, s);
+	if (!s->patience)
+		return fail_error(&s->failure, GODWIT_E_NOMEM, "node");
+	loop_timer_set(s->patience, loop_clock() + READY_PATIENCE);
+	hub_wake(agent_hub(s->agent));
+	agent_on_ready(s->agent, on_ready, s);
 	return 0;
 }
 

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "godwit/godwit.h"
+
 static const struct {
 	const char *name, *flag, *environment, *fallback;
 	bool list, in_file;
@@ -19,6 +21,9 @@ static const struct {
 	[SETTING_PARK] = { "park", "--park", "GODWIT_PARK", "86400", false, true },
 	[SETTING_CONGESTION] = { "congestion", "--congestion", "GODWIT_CONGESTION", "bbr", false,
 				 true },
+	[SETTING_RELAY_ONLY] = { "relay-only", "--relay-only", "GODWIT_RELAY_ONLY", "no", false,
+				 true },
+	[SETTING_BEACON] = { "beacon", "--beacon", "GODWIT_BEACON", NULL, true, true },
 	[SETTING_ALLOW] = { "allow", "--allow", "GODWIT_ALLOW", NULL, true, true },
 	[SETTING_EXPOSE] = { "expose", "--expose", "GODWIT_EXPOSE", NULL, true, true },
 	[SETTING_FORWARD] = { "forward", "--forward", "GODWIT_FORWARD", NULL, true, true },
@@ -33,8 +38,6 @@ const struct option_spec HOME_OPTIONS[] = {
 	{ 0 },
 };
 
-static const char BEACONS[] = "beacons come later";
-
 const struct option_spec NODE_OPTIONS[] = {
 	{ "--listen", "ADDR:PORT", "UDP address and port; default: every address, a free port",
 	  NULL },
@@ -42,8 +45,8 @@ const struct option_spec NODE_OPTIONS[] = {
 	{ "--park", "SECONDS", "how long streams wait for a lost peer; default 86400", NULL },
 	{ "--congestion", "bbr|cubic", "congestion control; default bbr", NULL },
 	{ "--config", "FILE", "settings; default DIR/config.json when it is there", NULL },
-	{ "--beacon", "BEACON", "", BEACONS },
-	{ "--relay-only", NULL, "", BEACONS },
+	{ "--beacon", "BEACON", "a beacon, ADDRESS@HOST:PORT; may be repeated, up to 8", NULL },
+	{ "--relay-only", NULL, "never show or use an IP address: all goes by a beacon", NULL },
 	{ 0 },
 };
 
@@ -55,6 +58,14 @@ const char *setting_name(enum setting which)
 bool setting_is_list(enum setting which)
 {
 	return TABLE[which].list;
+}
+
+bool setting_is_on(const struct settings *s, enum setting which)
+{
+	const char *value = setting_get(s, which);
+
+	return value &&
+	       (strcmp(value, "yes") == 0 || strcmp(value, "true") == 0 || strcmp(value, "1") == 0);
 }
 
 const char *setting_get(const struct settings *s, enum setting which)
@@ -89,7 +100,7 @@ static int from_flags(struct settings *s, enum setting which, const struct optio
 	if (!TABLE[which].list) {
 		value = options_get(o, TABLE[which].flag);
 		if (value)
-			add(s, which, value, f);
+			add(s, which, which == SETTING_RELAY_ONLY ? "yes" : value, f);
 	} else {
 		for (size_t n = 0; (value = options_nth(o, TABLE[which].flag, n)) != NULL; n++)
 			if (add(s, which, value, f) < 0)
@@ -101,7 +112,7 @@ static int from_flags(struct settings *s, enum setting which, const struct optio
 
 static int from_environment(struct settings *s, enum setting which, struct failure *f)
 {
-	const char *value = getenv(TABLE[which].environment);
+	const char *value = getenv(TABLE[which].environment), *separators;
 	char *save = NULL;
 
 	if (!value || !*value)
@@ -112,18 +123,25 @@ static int from_environment(struct settings *s, enum setting which, struct failu
 	s->texts[which] = strdup(value);
 	if (!s->texts[which])
 		return fail_error(f, -1, "settings");
-	for (char *one = strtok_r(s->texts[which], ",", &save); one;
-	     one = strtok_r(NULL, ",", &save))
+	/* Targets may hold spaces; beacons do not. */
+	separators = which == SETTING_BEACON ? ", \t\n" : ",";
+	for (char *one = strtok_r(s->texts[which], separators, &save); one;
+	     one = strtok_r(NULL, separators, &save))
 		if (add(s, which, one, f) < 0)
 			return -1;
 	return 0;
 }
 
-/* "park": 3600 means the same as "3600". */
-static const json_t *number_to_text(struct settings *s, enum setting which, const json_t *j)
+/* "park": 3600 means the same as "3600", and true as "yes". */
+static const json_t *value_to_text(struct settings *s, enum setting which, const json_t *j)
 {
 	char text[32];
 
+	if (which == SETTING_RELAY_ONLY && json_is_boolean(j)) {
+		json_object_set_new(s->file, TABLE[which].name,
+				    json_string(json_is_true(j) ? "yes" : "no"));
+		return json_object_get(s->file, TABLE[which].name);
+	}
 	if (which != SETTING_PARK || !json_is_number(j))
 		return j;
 	snprintf(text, sizeof(text), "%.15g", json_number_value(j));
@@ -133,7 +151,7 @@ static const json_t *number_to_text(struct settings *s, enum setting which, cons
 
 static int add_json(struct settings *s, enum setting which, const json_t *j, struct failure *f)
 {
-	j = number_to_text(s, which, j);
+	j = value_to_text(s, which, j);
 	if (!json_is_string(j)) {
 		fail_usage(f, "", "%.200s: \"%s\" needs %s", s->config, TABLE[which].name,
 			   TABLE[which].list ? "a list of texts" : "a text");
@@ -229,7 +247,9 @@ static int check_keys(const struct settings *s, struct failure *f)
 			known |= TABLE[i].in_file && strcmp(TABLE[i].name, key) == 0;
 		if (!known)
 			return fail_usage(
-				f, "identity, listen, park, congestion, allow, expose, forward",
+				f,
+				"identity, listen, park, congestion, relay-only, beacon, allow, "
+				"expose, forward",
 				"%.200s: there is no setting \"%.60s\"", s->config, key);
 	}
 	return 0;
@@ -263,6 +283,37 @@ static int read_file(struct settings *s, const struct options *o, struct failure
 	return check_keys(s, f);
 }
 
+static int check_beacons(const struct settings *s, struct failure *f)
+{
+	const char *source = s->at[SETTING_BEACON].source;
+
+	if (s->at[SETTING_BEACON].count > BEACONS_MAX)
+		return fail_usage(f, "the nearest ones: the node uses two",
+				  "more than %d beacons (%s)", BEACONS_MAX, source);
+	for (size_t i = 0; i < s->at[SETTING_BEACON].count; i++) {
+		const char *text = s->at[SETTING_BEACON].values[i];
+		const char *why = godwit_beacon_check(text);
+
+		if (why)
+			return fail_usage(
+				f, "--beacon ADDRESS@HOST:PORT, as `godwit beacon` prints it",
+				"beacon \"%.200s\" (%s): %s", text, source, why);
+	}
+	return 0;
+}
+
+static int check_switch(const struct settings *s, enum setting which, struct failure *f)
+{
+	static const char *const WORDS[] = { "yes", "true", "1", "no", "false", "0" };
+	const char *value = setting_get(s, which);
+
+	for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++)
+		if (strcmp(value, WORDS[i]) == 0)
+			return 0;
+	return fail_usage(f, "yes or no", "%s is yes or no, not \"%.60s\" (%s)", TABLE[which].name,
+			  value, s->at[which].source);
+}
+
 static int check_values(const struct settings *s, struct failure *f)
 {
 	const char *congestion = setting_get(s, SETTING_CONGESTION);
@@ -276,7 +327,9 @@ static int check_values(const struct settings *s, struct failure *f)
 		return fail_usage(f, "--congestion bbr",
 				  "there is no congestion control \"%.60s\" (%s)", congestion,
 				  s->at[SETTING_CONGESTION].source);
-	return 0;
+	if (check_switch(s, SETTING_RELAY_ONLY, f) < 0)
+		return -1;
+	return check_beacons(s, f);
 }
 
 int settings_load(struct settings *s, const struct options *o, struct failure *f)

@@ -12,13 +12,15 @@ enum setting {
 	SETTING_LISTEN,
 	SETTING_PARK,
 	SETTING_CONGESTION,
-	SETTING_ALLOW,   /* a list, as the two below */
+	SETTING_RELAY_ONLY, /* setting_is_on() */
+	SETTING_BEACON,     /* a list, as those below: ADDRESS@HOST:PORT */
+	SETTING_ALLOW,
 	SETTING_EXPOSE,  /* NAME=TARGET */
 	SETTING_FORWARD, /* LISTEN=DEST */
 	SETTINGS
 };
 
-enum { SETTING_VALUES_MAX = 64 };
+enum { SETTING_VALUES_MAX = 64, BEACONS_MAX = 8 };
 
 struct settings {
 	struct {
@@ -42,5 +44,6 @@ void settings_clear(struct settings *s);
 const char *setting_get(const struct settings *s, enum setting which); /* NULL: not set */
 const char *setting_name(enum setting which);
 bool setting_is_list(enum setting which);
+bool setting_is_on(const struct settings *s, enum setting which);
 
 #endif

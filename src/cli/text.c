@@ -66,6 +66,28 @@ const char *target_for_people(const char *target, char out[TARGET_SIZE])
 	return out;
 }
 
+const char *host_of(const char *relay, char out[PATH_SIZE])
+{
+	const char *colon = strrchr(relay, ':');
+
+	snprintf(out, PATH_SIZE, "%.*s", (int)(colon ? (size_t)(colon - relay) : strlen(relay)),
+		 relay);
+	return out;
+}
+
+const char *path_for_people(const json_t *path, char out[PATH_SIZE])
+{
+	char host[PATH_SIZE];
+
+	if (strcmp(get_text(path, "kind"), "relay") == 0)
+		snprintf(out, PATH_SIZE, "relay %.140s (%.8s)",
+			 host_of(get_text(path, "via"), host), get_text(path, "transport"));
+	else
+		snprintf(out, PATH_SIZE, "%.10s %.100s", get_text(path, "kind"),
+			 get_text(path, "endpoint"));
+	return out;
+}
+
 bool fancy(int fd)
 {
 	const char *term = getenv("TERM"), *no = getenv("NO_COLOR");

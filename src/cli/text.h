@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SHORT_SIZE = 16, DURATION_SIZE = 24, BYTES_SIZE = 24, TARGET_SIZE = 300 };
+enum { SHORT_SIZE = 16, DURATION_SIZE = 24, BYTES_SIZE = 24, TARGET_SIZE = 300, PATH_SIZE = 160 };
 
 const char *short_address(const char *address, char out[SHORT_SIZE]); /* "ndlvv…ruh7a" */
 const char *format_duration(double seconds, char out[DURATION_SIZE]); /* "0.4s", "3h12m" */
@@ -15,6 +15,11 @@ const char *format_bytes(double bytes, char out[BYTES_SIZE]);         /* "1.2 Gi
 const char *format_ms(double ms, char out[DURATION_SIZE]);            /* "7.3 ms", "42 ms" */
 
 const char *target_for_people(const char *target, char out[TARGET_SIZE]); /* "tcp 127.0.0.1:22" */
+
+/* A path object: "direct 198.51.100.2:41641", "relay eu1 (udp)". */
+const char *path_for_people(const json_t *path, char out[PATH_SIZE]);
+/* "eu1:4443" without the port. */
+const char *host_of(const char *relay, char out[PATH_SIZE]);
 
 /* Progress and colour are for this terminal: no NO_COLOR, no TERM=dumb. */
 bool fancy(int fd);

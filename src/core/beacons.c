@@ -162,10 +162,23 @@ static void redial_later(struct beacon_ref *b, gw_time now)
 	b->redial_at = b->configured || b->used_at + VISIT_IDLE > now ? now + gap : GW_NEVER;
 }
 
+/* No way to it was found this time. */
+static void give_up(struct beacon_ref *b, gw_time now)
+{
+	redial_later(b, now);
+	relayed_beacon_failed(b, now);
+}
+
+/* Nothing is being tried. */
+static bool idle(const struct beacon_ref *b)
+{
+	return !b->link && b->n_racers == 0 && !b->resolving && !b->tls_via;
+}
+
 void beacons_want(struct beacon_ref *b, gw_time now)
 {
 	b->used_at = now;
-	if (!b->link && b->n_racers == 0 && !b->resolving && b->redial_at == GW_NEVER)
+	if (idle(b) && b->redial_at == GW_NEVER)
 		dial(b, now);
 }
 
@@ -185,13 +198,13 @@ void node_resolved(struct node *n, const char *host, const struct addr *addrs, s
 		}
 		if (!b->link)
 			race_udp(b, now);
-		/* At a proxy the name may be known that is not known here. */
-		if (count == 0 && b->tls_port)
-			b->tls_at = now;
-		else if (count == 0)
-			b->error = GW_E_NOT_FOUND;
-		if (count == 0 && !b->tls_port)
-			redial_later(b, now);
+		if (count > 0)
+			continue;
+		b->error = GW_E_NOT_FOUND;
+		if (b->tls_port)
+			b->tls_at = now; /* a proxy may know the name */
+		else
+			give_up(b, now);
 	}
 }
 
@@ -241,8 +254,7 @@ static size_t dialling(const struct node *n)
 	list_each(&n->refs, i, tmp) {
 		const struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
 
-		count += b->configured &&
-			 (b->n_racers > 0 || b->resolving || (b->link && !b->welcome));
+		count += b->configured && !idle(b) && !b->welcome;
 	}
 	return count;
 }
@@ -290,8 +302,7 @@ static void dial_configured(struct node *n, gw_time now)
 	list_each(&n->refs, i, tmp) {
 		struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
 
-		if (b->configured && !b->link && b->n_racers == 0 && !b->resolving &&
-		    b->redial_at == GW_NEVER)
+		if (b->configured && idle(b) && b->redial_at == GW_NEVER)
 			dial(b, now);
 	}
 }
@@ -378,10 +389,8 @@ static void on_closed(struct link *l, gw_time now)
 			dial_configured(b->node, now);
 		}
 	}
-	if (!b->tls_via) { /* else TLS is still being tried */
-		redial_later(b, now);
-		relayed_beacon_failed(b, now);
-	}
+	if (!b->tls_via) /* else TLS is still being tried */
+		give_up(b, now);
 	if (b->configured)
 		reconsider(b->node, now);
 	b->node->beacons_changed = true;
@@ -603,9 +612,10 @@ void node_conduit_down(struct node *n, uint32_t via, int error, gw_time now)
 			for (size_t k = 0; k < b->n_racers; k++)
 				if (b->racers[k]->path.via == via)
 					link_close(b->racers[k], CLOSE_NONE, error, NULL, 0, now);
-			if (b->n_racers == 0 && b->redial_at == GW_NEVER && !b->resolving) {
-				b->error = error;
-				redial_later(b, now);
+			if (idle(b) && b->redial_at == GW_NEVER) {
+				if (b->n_addrs > 0 || error != GW_E_UNREACHABLE)
+					b->error = error;
+				give_up(b, now);
 			}
 		}
 		return;

@@ -10,6 +10,8 @@ enum {
 	TAG_V4 = 1,
 	TAG_V6 = 2,
 	TAG_SERVICE = 3,
+	TAG_BEACON = 4,
+	BEACON_FIXED = KEY_SIZE + 4,
 	CHECK_SIZE = 4,
 	TICKET_MAX = TICKET_TEXT_MAX * 5 / 8,
 };
@@ -40,27 +42,68 @@ static uint8_t *put_endpoint(uint8_t *at, const struct addr *a)
 	return at;
 }
 
+static uint8_t *put_beacon(uint8_t *at, const struct beacon_name *b)
+{
+	size_t len = strlen(b->host);
+
+	*at++ = TAG_BEACON;
+	*at++ = (uint8_t)(BEACON_FIXED + len);
+	memcpy(at, b->key, KEY_SIZE);
+	at += KEY_SIZE;
+	*at++ = (uint8_t)(b->udp_port >> 8);
+	*at++ = (uint8_t)b->udp_port;
+	*at++ = (uint8_t)(b->tls_port >> 8);
+	*at++ = (uint8_t)b->tls_port;
+	memcpy(at, b->host, len);
+	return at + len;
+}
+
+static uint8_t *put_service(uint8_t *at, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len == 0)
+		return at;
+	*at++ = TAG_SERVICE;
+	*at++ = (uint8_t)len;
+	memcpy(at, name, len);
+	return at + len;
+}
+
+static bool beacon_valid(const struct beacon_name *b)
+{
+	return beacon_host_valid(b->host) && b->udp_port != 0 &&
+	       crypto_core_ed25519_is_valid_point(b->key);
+}
+
+static bool valid(const struct ticket *t)
+{
+	if (t->n_endpoints > TICKET_ENDPOINTS_MAX || t->n_beacons > TICKET_BEACONS_MAX ||
+	    (t->service[0] && !service_name_valid(t->service)))
+		return false;
+	for (size_t i = 0; i < t->n_endpoints; i++)
+		if (!addr_is_usable(&t->endpoints[i]))
+			return false;
+	for (size_t i = 0; i < t->n_beacons; i++)
+		if (!beacon_valid(&t->beacons[i]))
+			return false;
+	return true;
+}
+
 int ticket_format(const struct ticket *t, char *out)
 {
 	uint8_t raw[TICKET_MAX], *at = raw;
-	size_t name = strlen(t->service);
 
-	if (t->n_endpoints > TICKET_ENDPOINTS_MAX || (name && !service_name_valid(t->service)))
+	if (!valid(t))
 		return GW_E_INVALID;
 	*at++ = WORD_TICKET;
 	memcpy(at, t->key, KEY_SIZE);
 	at += KEY_SIZE;
-	for (size_t i = 0; i < t->n_endpoints; i++) {
-		if (!addr_is_usable(&t->endpoints[i]))
-			return GW_E_INVALID;
+	for (size_t i = 0; i < t->n_endpoints; i++)
 		at = put_endpoint(at, &t->endpoints[i]);
-	}
-	if (name) {
-		*at++ = TAG_SERVICE;
-		*at++ = (uint8_t)name;
-		memcpy(at, t->service, name);
-		at += name;
-	}
+	at = put_service(at, t->service);
+	for (size_t i = 0; i < t->n_beacons; i++)
+		at = put_beacon(at, &t->beacons[i]);
 	check_bytes(raw, (size_t)(at - raw), at);
 	base32_encode(out, raw, (size_t)(at - raw) + CHECK_SIZE);
 	return 0;
@@ -81,6 +124,24 @@ static int take_endpoint(struct ticket *t, const uint8_t *value, size_t len, uin
 	return 0;
 }
 
+static int take_beacon(struct ticket *t, const uint8_t *value, size_t len)
+{
+	struct beacon_name b = { 0 };
+
+	if (len <= BEACON_FIXED || len > BEACON_FIXED + BEACON_HOST_MAX ||
+	    t->n_beacons == TICKET_BEACONS_MAX)
+		return GW_E_FORMAT;
+	memcpy(b.key, value, KEY_SIZE);
+	value += KEY_SIZE;
+	b.udp_port = (uint16_t)(value[0] << 8 | value[1]);
+	b.tls_port = (uint16_t)(value[2] << 8 | value[3]);
+	memcpy(b.host, value + 4, len - BEACON_FIXED);
+	if (strlen(b.host) != len - BEACON_FIXED || !beacon_valid(&b))
+		return GW_E_FORMAT;
+	t->beacons[t->n_beacons++] = b;
+	return 0;
+}
+
 static int take_field(struct ticket *t, uint8_t tag, const uint8_t *value, size_t len)
 {
 	switch (tag) {
@@ -95,6 +156,8 @@ static int take_field(struct ticket *t, uint8_t tag, const uint8_t *value, size_
 		/* A NUL inside would shorten it. */
 		return strlen(t->service) == len && service_name_valid(t->service) ? 0
 										   : GW_E_FORMAT;
+	case TAG_BEACON:
+		return take_beacon(t, value, len);
 	default:
 		return 0; /* of a later version */
 	}

@@ -97,6 +97,10 @@ static bool send_batch(godwit_node *node)
 {
 	const struct batch *b = &node->batch;
 
+	if (b->path.via != 0) {
+		conduits_send(node, b);
+		return true;
+	}
 	switch (udp_send(node->udp, &b->path, b->data, b->len, b->segment)) {
 	case 0:
 		break;
@@ -123,9 +127,12 @@ static void transmit(godwit_node *node)
 			return;
 		wait_for_room(node, false);
 	}
+	conduits_serve(node);
 	for (int i = 0; i < BATCHES_MAX; i++) {
-		if (!node_transmit(node->core, &node->batch, loop_clock()))
+		if (!node_transmit(node->core, &node->batch, loop_clock())) {
+			node->more_to_send = conduits_serve(node);
 			return;
+		}
 		if (!send_batch(node)) {
 			wait_for_room(node, true);
 			return;
@@ -141,6 +148,17 @@ void drive_transmit(godwit_node *node)
 	give_memory_back(node);
 }
 
+void drive_soon(godwit_node *node)
+{
+	node->more_to_send = true;
+	rearm(node);
+}
+
+void drive_look(godwit_node *node)
+{
+	look_for_jump(node, loop_clock());
+}
+
 void drive_say_goodbye(godwit_node *node)
 {
 	for (int i = 0; i < GOODBYE_BATCHES; i++) {
@@ -152,11 +170,13 @@ void drive_say_goodbye(godwit_node *node)
 			else if (poll(&p, 1, GOODBYE_WAIT_MS) <= 0)
 				return;
 		} else if (!node_transmit(node->core, &node->batch, loop_clock())) {
-			return;
+			break;
 		} else {
 			node->batch_waiting = !send_batch(node);
 		}
 	}
+	if (node->conduits.n_tls > 0) /* they send at the end of a turn */
+		loop_run_once(node->loop, 0);
 }
 
 /* --- receiving --- */
@@ -299,4 +319,5 @@ void drive_stop(godwit_node *node)
 	loop_remove(node->netmon_source);
 	loop_timer_free(node->settled);
 	loop_timer_free(node->timer);
+	conduits_clear(&node->conduits);
 }

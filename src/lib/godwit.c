@@ -111,6 +111,8 @@ static int make_core(godwit_node *node, const godwit_options *o)
 	config.identity = &id;
 	config.rng = &node->rng;
 	config.transient = o->transient;
+	config.relay_only = node->relay_only = o->relay_only;
+	config.udp_port = udp_local(node->udp).port;
 	config.started_ms = loop_wall_clock_ms();
 	config.park_timeout = from_ms(o->park_timeout_ms);
 	config.memory_limit = o->memory_limit > SIZE_MAX ? SIZE_MAX : (size_t)o->memory_limit;
@@ -122,10 +124,10 @@ static int make_core(godwit_node *node, const godwit_options *o)
 
 static int set_up(godwit_node *node, const godwit_options *o)
 {
-	int error = make_core(node, o);
+	int error = open_sockets(node, o->listen);
 
 	if (!error)
-		error = open_sockets(node, o->listen);
+		error = make_core(node, o);
 	if (error)
 		return error;
 	node->batch.data = malloc(BATCH_CAPACITY);
@@ -159,6 +161,7 @@ int godwit_node_new(godwit_node **out, const godwit_options *options)
 	node = calloc(1, sizeof(*node));
 	if (!node)
 		return GW_E_NOMEM;
+	conduits_init(&node->conduits);
 	error = set_up(node, &o);
 	if (error) {
 		tear_down(node);
@@ -252,6 +255,17 @@ _Static_assert((int)GODWIT_EVENT_PEER == (int)EVENT_PEER, "event type");
 _Static_assert((int)GODWIT_EVENT_PONG == (int)EVENT_PONG, "event type");
 _Static_assert((int)GODWIT_EVENT_IDENTITY_IN_USE == (int)EVENT_IDENTITY_IN_USE, "event type");
 
+static void convert_path(const struct event *in, godwit_event *out)
+{
+	if (in->relay) {
+		out->relayed = true;
+		relay_text(in->relay, out->relay, out->transport);
+	} else {
+		addr_format(&in->path.remote, out->endpoint);
+		memcpy(out->transport, "udp", sizeof("udp"));
+	}
+}
+
 static void convert(const struct event *in, godwit_event *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -266,13 +280,13 @@ static void convert(const struct event *in, godwit_event *out)
 		out->state = (godwit_peer_state)in->state;
 		out->error = in->error;
 		if (in->state == PEER_CONNECTED)
-			addr_format(&in->path.remote, out->endpoint);
+			convert_path(in, out);
 		break;
 	case EVENT_PONG:
 		memcpy(out->key, in->key, sizeof(out->key));
 		out->ping_id = in->ping_id;
 		out->rtt_us = in->rtt / GW_USEC;
-		addr_format(&in->path.remote, out->endpoint);
+		convert_path(in, out);
 		break;
 	case EVENT_BEACONS:
 		out->type = GODWIT_EVENT_BEACONS;

@@ -9,6 +9,7 @@
 #include "io/loop.h"
 #include "io/netmon.h"
 #include "io/udp.h"
+#include "lib/conduits.h"
 
 struct runner;
 
@@ -16,6 +17,7 @@ struct godwit_node {
 	struct node *core;
 	struct loop *loop;
 	struct udp *udp;
+	struct conduits conduits;
 	struct netmon *netmon; /* NULL: the system has no rtnetlink for us */
 	struct loop_source *udp_source, *netmon_source;
 	struct loop_timer *timer;
@@ -23,6 +25,7 @@ struct godwit_node {
 	bool settling;
 	struct rng rng;
 	uint8_t key[KEY_SIZE];
+	bool relay_only;
 
 	struct batch batch; /* being sent */
 	bool batch_waiting; /* the socket was full: the batch goes first when it is writable */
@@ -63,6 +66,10 @@ void set_timer_slack(void);
 
 /* Replace the UDP socket by one on another port. */
 int node_rebind(godwit_node *node);
+
+struct beacon_name name_of_beacon(const struct beacon_info *info);
+/* "HOST:PORT" of a beacon, and "udp" or "tls". */
+void relay_text(const struct beacon_ref *b, char relay[GODWIT_RELAY_SIZE], char transport[4]);
 
 /* lib/plain.c: stop the thread and everything it serves.  No-op for NULL. */
 void runner_stop(struct runner *r);

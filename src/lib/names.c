@@ -48,6 +48,10 @@ _Static_assert((int)GODWIT_ENDPOINT_SIZE >= (int)ADDR_TEXT_MAX, "endpoint size")
 _Static_assert(sizeof(((godwit_ticket *)0)->endpoints) / GODWIT_ENDPOINT_SIZE ==
 		       TICKET_ENDPOINTS_MAX,
 	       "endpoints of a ticket");
+_Static_assert(sizeof(((godwit_ticket *)0)->beacons) / GODWIT_BEACON_SIZE == TICKET_BEACONS_MAX,
+	       "beacons of a ticket");
+_Static_assert((int)GODWIT_BEACON_SIZE == (int)BEACON_TEXT_MAX, "beacon size");
+_Static_assert((int)GODWIT_RELAY_SIZE >= BEACON_HOST_MAX + 9, "relay size");
 
 const char *godwit_strerror(int error)
 {
@@ -82,7 +86,18 @@ int godwit_ticket_parse(const char *text, godwit_ticket *out)
 	out->endpoint_count = t.n_endpoints;
 	for (size_t i = 0; i < t.n_endpoints; i++)
 		addr_format(&t.endpoints[i], out->endpoints[i]);
+	out->beacon_count = t.n_beacons;
+	for (size_t i = 0; i < t.n_beacons; i++)
+		beacon_format(&t.beacons[i], out->beacons[i]);
 	return 0;
+}
+
+const char *godwit_beacon_check(const char *beacon)
+{
+	struct beacon_name name;
+	const char *why = NULL;
+
+	return beacon_parse(&name, beacon, &why) == 0 ? NULL : why;
 }
 
 static int who_parse(const char *who, godwit_ticket *out)

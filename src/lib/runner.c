@@ -69,8 +69,7 @@ static void start_request(struct runner *r, struct request *req)
 	struct pump *p;
 	int error;
 
-	for (size_t i = 0; i < to->endpoint_count; i++)
-		godwit_add_endpoint(r->node, to->key, to->endpoints[i]);
+	godwit_add_ticket(r->node, to);
 	error = godwit_stream_open(r->node, to->key, to->service, &stream);
 	if (error) {
 		answer(r, req, error);

@@ -93,6 +93,27 @@ size_t godwit_node_endpoints(const godwit_node *node, char (*out)[GODWIT_ENDPOIN
 	return count;
 }
 
+/* Where we are, or else where we shall be: the home, the spare, then those of the settings. */
+static int rank_beacon(const struct beacon_info *b)
+{
+	return b->home ? 0 : b->spare ? 1 : 2;
+}
+
+static void list_beacons(const godwit_node *node, struct ticket *t)
+{
+	bool registered = godwit_node_registered(node);
+
+	for (int rank = 0; rank < (registered ? 2 : 3); rank++)
+		for (const struct beacon_ref *i = node_beacon_next(node->core, NULL);
+		     i && t->n_beacons < TICKET_BEACONS_MAX; i = node_beacon_next(node->core, i)) {
+			struct beacon_info info;
+
+			beacon_describe(i, &info);
+			if (info.configured && rank_beacon(&info) == rank)
+				t->beacons[t->n_beacons++] = name_of_beacon(&info);
+		}
+}
+
 int godwit_node_ticket(const godwit_node *node, const char *service, char out[GODWIT_TICKET_SIZE])
 {
 	struct ticket t = { 0 };
@@ -103,7 +124,9 @@ int godwit_node_ticket(const godwit_node *node, const char *service, char out[GO
 		memcpy(t.service, service, strlen(service));
 	}
 	memcpy(t.key, node->key, sizeof(t.key));
-	t.n_endpoints = list_endpoints(node, t.endpoints, TICKET_ENDPOINTS_MAX);
+	if (!node->relay_only)
+		t.n_endpoints = list_endpoints(node, t.endpoints, TICKET_ENDPOINTS_MAX);
+	list_beacons(node, &t);
 	return ticket_format(&t, out);
 }
 
@@ -119,6 +142,17 @@ static uint64_t ms_until(gw_time then, gw_time now)
 	return then == GW_NEVER || then <= now ? 0 : (then - now) / GW_MSEC;
 }
 
+static void describe_path(const struct peer_info *info, godwit_peer_info *out)
+{
+	out->relayed = info->relay != NULL;
+	if (info->relay) {
+		relay_text(info->relay, out->relay, out->transport);
+		return;
+	}
+	addr_format(&info->path.remote, out->endpoint);
+	memcpy(out->transport, "udp", sizeof("udp"));
+}
+
 static void describe_peer(const struct peer *p, godwit_peer_info *out, gw_time now)
 {
 	struct peer_info info;
@@ -129,7 +163,7 @@ static void describe_peer(const struct peer *p, godwit_peer_info *out, gw_time n
 	out->state = (godwit_peer_state)info.state;
 	out->error = info.error;
 	if (info.state == PEER_CONNECTED) {
-		addr_format(&info.path.remote, out->endpoint);
+		describe_path(&info, out);
 		out->since_ms = ms_since(info.used_since, now);
 	}
 	out->rtt_us = info.rtt / GW_USEC;

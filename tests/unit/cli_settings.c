@@ -24,8 +24,9 @@ static const struct option_spec LISTS[] = {
 static const struct option_spec *const SPECS[] = { HOME_OPTIONS, NODE_OPTIONS, LISTS, NULL };
 
 static const char *const VARIABLES[] = {
-	"GODWIT_HOME",       "GODWIT_CONFIG", "GODWIT_IDENTITY", "GODWIT_LISTEN",  "GODWIT_PARK",
-	"GODWIT_CONGESTION", "GODWIT_ALLOW",  "GODWIT_EXPOSE",   "GODWIT_FORWARD", "XDG_STATE_HOME",
+	"GODWIT_HOME",  "GODWIT_CONFIG", "GODWIT_IDENTITY",   "GODWIT_LISTEN",
+	"GODWIT_PARK",  "GODWIT_BEACON", "GODWIT_RELAY_ONLY", "GODWIT_CONGESTION",
+	"GODWIT_ALLOW", "GODWIT_EXPOSE", "GODWIT_FORWARD",    "XDG_STATE_HOME",
 };
 
 static char directory[] = "cli_settings.XXXXXX";
@@ -118,6 +119,9 @@ static void nothing_said_gives_the_defaults(void **state)
 	assert_setting(SETTING_LISTEN, NULL, "default");
 	assert_setting(SETTING_PARK, "86400", "default");
 	assert_setting(SETTING_CONGESTION, "bbr", "default");
+	assert_setting(SETTING_RELAY_ONLY, "no", "default");
+	assert_false(setting_is_on(&s, SETTING_RELAY_ONLY));
+	assert_list(SETTING_BEACON, 0, NULL);
 	assert_list(SETTING_ALLOW, 0, NULL);
 	assert_list(SETTING_EXPOSE, 0, NULL);
 	assert_list(SETTING_FORWARD, 0, NULL);
@@ -338,6 +342,69 @@ static void values_out_of_bounds_name_their_source(void **state)
 	assert_refused("flag --congestion");
 }
 
+#define KEY "ndlvvgabqkyqvn6vjp7nhslea45a5yls6pnkmizfv4bbu2hxa5iruh7a"
+
+static void beacons_are_checked(void **state)
+{
+	static const char *const two[] = { KEY "@a", KEY "@[::1]:5/0" };
+
+	(void)state;
+	assert_int_equal(
+		load("--home", ".", "--beacon", KEY "@a", "--beacon", KEY "@[::1]:5/0", NULL), 0);
+	assert_list(SETTING_BEACON, 2, two);
+	setenv("GODWIT_BEACON", " " KEY "@a,\t" KEY "@[::1]:5/0 ", 1);
+	assert_int_equal(load("--home", ".", NULL), 0);
+	assert_list(SETTING_BEACON, 2, two);
+	setenv("GODWIT_BEACON", KEY "@a " KEY, 1);
+	assert_int_equal(load("--home", ".", NULL), -1);
+	assert_refused("(environment GODWIT_BEACON): it has no \"@HOST\"");
+	assert_int_equal(load("--home", ".", "--beacon", KEY "@a", NULL), 0);
+	unsetenv("GODWIT_BEACON");
+	write_file("config.json", "{\"beacon\": [\"" KEY "@a\", \"" KEY "@[::1]:5/0\"]}");
+	assert_int_equal(load("--home", ".", NULL), 0);
+	assert_list(SETTING_BEACON, 2, two);
+	write_file("config.json", "{\"beacon\": \"x@y\"}");
+	assert_int_equal(load("--home", ".", NULL), -1);
+	assert_refused("beacon \"x@y\" (file ./config.json)");
+}
+
+static void beacons_are_limited(void **state)
+{
+	const char *const b = KEY "@a";
+
+	(void)state;
+	assert_int_equal(load("--home", ".", "--beacon", b, "--beacon", b, "--beacon", b,
+			      "--beacon", b, "--beacon", b, "--beacon", b, "--beacon", b,
+			      "--beacon", b, NULL),
+			 0);
+	assert_int_equal(load("--home", ".", "--beacon", b, "--beacon", b, "--beacon", b,
+			      "--beacon", b, "--beacon", b, "--beacon", b, "--beacon", b,
+			      "--beacon", b, "--beacon", b, NULL),
+			 -1);
+	assert_refused("more than 8 beacons (flag --beacon)");
+}
+
+static void switches_are_yes_or_no(void **state)
+{
+	(void)state;
+	assert_int_equal(load("--home", ".", "--relay-only", NULL), 0);
+	assert_setting(SETTING_RELAY_ONLY, "yes", "flag --relay-only");
+	assert_true(setting_is_on(&s, SETTING_RELAY_ONLY));
+	setenv("GODWIT_RELAY_ONLY", "1", 1);
+	assert_int_equal(load("--home", ".", NULL), 0);
+	assert_true(setting_is_on(&s, SETTING_RELAY_ONLY));
+	setenv("GODWIT_RELAY_ONLY", "perhaps", 1);
+	assert_int_equal(load("--home", ".", NULL), -1);
+	assert_refused("yes or no, not \"perhaps\" (environment GODWIT_RELAY_ONLY)");
+	unsetenv("GODWIT_RELAY_ONLY");
+	write_file("config.json", "{\"relay-only\": true}");
+	assert_int_equal(load("--home", ".", NULL), 0);
+	assert_true(setting_is_on(&s, SETTING_RELAY_ONLY));
+	write_file("config.json", "{\"relay-only\": false}");
+	assert_int_equal(load("--home", ".", NULL), 0);
+	assert_false(setting_is_on(&s, SETTING_RELAY_ONLY));
+}
+
 static int enter_directory(void **state)
 {
 	(void)state;
@@ -366,6 +433,9 @@ int main(void)
 		TEST(broken_files_are_explained),
 		TEST(missing_file_is_refused_when_asked_for),
 		TEST(values_out_of_bounds_name_their_source),
+		TEST(beacons_are_checked),
+		TEST(beacons_are_limited),
+		TEST(switches_are_yes_or_no),
 	};
 
 	return cmocka_run_group_tests(tests, enter_directory, leave_directory);

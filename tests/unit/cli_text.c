@@ -180,6 +180,32 @@ static void absent_members_are_neutral(void **state)
 	json_decref(object);
 }
 
+static void paths_are_named(void **state)
+{
+	static const struct {
+		const char *json, *text;
+	} rows[] = {
+		{ "{\"kind\":\"direct\",\"endpoint\":\"198.51.100.2:41641\",\"via\":null,"
+		  "\"transport\":\"udp\"}",
+		  "direct 198.51.100.2:41641" },
+		{ "{\"kind\":\"relay\",\"endpoint\":null,\"via\":\"eu1:4443\",\"transport\":"
+		  "\"udp\"}",
+		  "relay eu1 (udp)" },
+		{ "{\"kind\":\"relay\",\"via\":\"[2001:db8::1]:4443\",\"transport\":\"tls\"}",
+		  "relay [2001:db8::1] (tls)" },
+	};
+	char out[PATH_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		json_t *j = json_loads(rows[i].json, 0, NULL);
+
+		assert_non_null(j);
+		assert_string_equal(path_for_people(j, out), rows[i].text);
+		json_decref(j);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +215,7 @@ int main(void)
 		cmocka_unit_test(addresses_get_short),
 		cmocka_unit_test(targets_are_two_words),
 		cmocka_unit_test(files_are_not_fancy),
+		cmocka_unit_test(paths_are_named),
 		cmocka_unit_test(json_is_one_line_with_its_version_first),
 		cmocka_unit_test(absent_members_are_neutral),
 	};

@@ -94,6 +94,13 @@ static void assert_same(const struct ticket *a, const struct ticket *b)
 	assert_int_equal(a->n_endpoints, b->n_endpoints);
 	for (size_t i = 0; i < a->n_endpoints; i++)
 		assert_true(addr_equal(&a->endpoints[i], &b->endpoints[i]));
+	assert_int_equal(a->n_beacons, b->n_beacons);
+	for (size_t i = 0; i < a->n_beacons; i++) {
+		assert_memory_equal(a->beacons[i].key, b->beacons[i].key, KEY_SIZE);
+		assert_int_equal(a->beacons[i].udp_port, b->beacons[i].udp_port);
+		assert_int_equal(a->beacons[i].tls_port, b->beacons[i].tls_port);
+		assert_string_equal(a->beacons[i].host, b->beacons[i].host);
+	}
 }
 
 /* What was accepted is well formed, and its own text gives it back. */
@@ -128,7 +135,62 @@ static struct ticket sample(size_t n, unsigned v6, const char *service)
 	return t;
 }
 
+static struct beacon_name beacon(const char *host, uint16_t udp_port, uint16_t tls_port)
+{
+	struct beacon_name b = { .udp_port = udp_port, .tls_port = tls_port };
+
+	set_key(b.key);
+	strcpy(b.host, host);
+	return b;
+}
+
 /* --- well-formed tickets --- */
+
+static void beacons_come_back(void **state)
+{
+	struct ticket t = sample(8, 0xff, "web"), back;
+	char text[TICKET_TEXT_MAX];
+
+	(void)state;
+	t.beacons[0] = beacon("eu1.example.net", 4443, 443);
+	memset(t.beacons[1].host, 'h', BEACON_HOST_MAX);
+	set_key(t.beacons[1].key);
+	t.beacons[1].udp_port = 1;
+	for (t.n_beacons = 0; t.n_beacons <= TICKET_BEACONS_MAX; t.n_beacons++) {
+		assert_int_equal(ticket_format(&t, text), 0);
+		assert_int_equal(parse(&back, text), 0);
+		assert_same(&t, &back);
+	}
+	memset(t.beacons[0].host, 'h', BEACON_HOST_MAX); /* the longest there is */
+	memset(t.service, 's', SERVICE_NAME_MAX);
+	t.n_beacons = TICKET_BEACONS_MAX;
+	assert_int_equal(ticket_format(&t, text), 0);
+	assert_int_equal(parse(&back, text), 0);
+	assert_same(&t, &back);
+	assert_true(strlen(text) < TICKET_TEXT_MAX - 256); /* room for later fields */
+}
+
+static void wrong_beacons_are_not_formatted(void **state)
+{
+	struct ticket t = sample(1, 0, "");
+	char text[TICKET_TEXT_MAX];
+
+	(void)state;
+	t.n_beacons = 1;
+	t.beacons[0] = beacon("", 4443, 443);
+	assert_int_equal(ticket_format(&t, text), GW_E_INVALID);
+	t.beacons[0] = beacon("a b", 4443, 443);
+	assert_int_equal(ticket_format(&t, text), GW_E_INVALID);
+	t.beacons[0] = beacon("h", 0, 443);
+	assert_int_equal(ticket_format(&t, text), GW_E_INVALID);
+	t.beacons[0] = beacon("h", 4443, 0);
+	assert_int_equal(ticket_format(&t, text), 0);
+	memset(t.beacons[0].key, 0, KEY_SIZE);
+	assert_int_equal(ticket_format(&t, text), GW_E_INVALID);
+	t.beacons[0] = t.beacons[1] = beacon("h", 1, 1);
+	t.n_beacons = TICKET_BEACONS_MAX + 1;
+	assert_int_equal(ticket_format(&t, text), GW_E_INVALID);
+}
 
 static void tickets_come_back(void **state)
 {
@@ -329,6 +391,12 @@ static void short_tickets_are_refused(void **state)
 		text, sizeof(text) - 1, endpoints, result                                          \
 	}
 
+/* The key of the tests. */
+#define KEY_TEXT                                                                                   \
+	"\xd7\x5a\x98\x01\x82\xb1\x0a\xb7\xd5\x4b\xfe\xd3\xc9\x64\x07\x3a"                         \
+	"\x0e\xe1\x72\xf3\xda\xa6\x23\x25\xaf\x02\x1a\x68\xf7\x07\x51\x1a"
+#define BEACON(len, ports, host) "\x04" len KEY_TEXT ports host
+
 static void fields_are_checked(void **state)
 {
 	static const struct {
@@ -376,9 +444,24 @@ static void fields_are_checked(void **state)
 		    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 		    0, GW_E_FORMAT),
 		/* fields of a later version are skipped */
-		ROW("\x04\0", 0, 0),
+		ROW("\x05\0", 0, 0),
 		ROW("\0\0", 0, 0),
-		ROW("\0\x01x" GOOD "\xff\x05xxxxx" GOOD "\x04\x02xx", 2, 0),
+		ROW("\0\x01x" GOOD "\xff\x05xxxxx" GOOD "\x05\x02xx", 2, 0),
+		/* beacons */
+		ROW(BEACON("\x25", "\x11\x5b\x01\xbb", "h"), 0, 0),
+		ROW(BEACON("\x25", "\x11\x5b\0\0", "h") GOOD BEACON("\x26", "\0\x01\0\x01", "hh"),
+		    1, 0),
+		ROW(BEACON("\x25", "\0\x01\0\0", "h") BEACON("\x25", "\0\x01\0\0", "h")
+			    BEACON("\x25", "\0\x01\0\0", "h"),
+		    0, GW_E_FORMAT),
+		ROW(BEACON("\x24", "\x11\x5b\x01\xbb", ""), 0, GW_E_FORMAT),
+		ROW(BEACON("\x25", "\0\0\x01\xbb", "h"), 0, GW_E_FORMAT),
+		ROW(BEACON("\x25", "\x11\x5b\x01\xbb", " "), 0, GW_E_FORMAT),
+		ROW(BEACON("\x25", "\x11\x5b\x01\xbb", "\xff"), 0, GW_E_FORMAT),
+		ROW(BEACON("\x26", "\x11\x5b\x01\xbb", "h\0"), 0, GW_E_FORMAT),
+		ROW("\x04\x25" ZERO_15 ZERO_15 "\0\0\x11\x5b\x01\xbbh", 0,
+		    GW_E_FORMAT), /* no key */
+		ROW("\x04\0", 0, GW_E_FORMAT),
 		/* fields that do not end */
 		ROW("\x04", 0, GW_E_FORMAT),
 		ROW("\x04\x01", 0, GW_E_FORMAT),
@@ -502,6 +585,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tickets_come_back),
+		cmocka_unit_test(beacons_come_back),
+		cmocka_unit_test(wrong_beacons_are_not_formatted),
 		cmocka_unit_test(layout_is_as_specified),
 		cmocka_unit_test(what_cannot_be_told_is_not_formatted),
 		cmocka_unit_test(every_truncation_is_refused),

@@ -542,6 +542,50 @@ static void wait_network_event(godwit_node *node)
 	}
 }
 
+#define BEACON "ndlvvgabqkyqvn6vjp7nhslea45a5yls6pnkmizfv4bbu2hxa5iruh7a@127.0.0.1:9/0"
+
+/* Nobody answers there, but what can be known is told. */
+static void beacons_are_kept(void **state)
+{
+	godwit_beacon_info info[2];
+	char ticket[GODWIT_TICKET_SIZE];
+	godwit_ticket t;
+
+	(void)state;
+	assert_int_equal(godwit_node_beacons(a.node, NULL, 0), 0);
+	assert_int_equal(godwit_add_beacon(a.node, "nonsense"), GODWIT_E_FORMAT);
+	assert_non_null(godwit_beacon_check("nonsense"));
+	assert_null(godwit_beacon_check(BEACON));
+	assert_int_equal(godwit_add_beacon(a.node, BEACON), 0);
+	assert_false(godwit_node_registered(a.node));
+	assert_int_equal(godwit_node_beacons(a.node, info, 2), 1);
+	assert_string_equal(info[0].beacon, BEACON);
+	assert_string_equal(info[0].relay, "127.0.0.1:9");
+	assert_true(info[0].own && !info[0].home && !info[0].spare);
+	assert_int_equal(info[0].state, GODWIT_BEACON_DIALING);
+	assert_true(info[0].heard_ms == GODWIT_NEVER && info[0].rtt_us == 0 && !info[0].fault);
+	assert_int_equal(godwit_beacon_test(a.node, BEACON, 1, (const uint8_t *)"12345678"),
+			 GODWIT_E_AGAIN);
+	assert_int_equal(godwit_beacon_test(a.node, "x", 1, (const uint8_t *)"12345678"),
+			 GODWIT_E_NOT_FOUND);
+	assert_int_equal(godwit_node_ticket(a.node, NULL, ticket), 0);
+	assert_int_equal(godwit_ticket_parse(ticket, &t), 0);
+	assert_int_equal(t.beacon_count, 1);
+	assert_string_equal(t.beacons[0], BEACON);
+	/* Whoever gets the ticket knows where to ask. */
+	godwit_add_ticket(b.node, &t);
+	assert_int_equal(godwit_node_beacons(b.node, info, 2), 1);
+	assert_string_equal(info[0].beacon, BEACON);
+	assert_false(info[0].own);
+	assert_int_equal(godwit_add_home(b.node, b.key, BEACON), GODWIT_E_SELF);
+	for (int i = 0; i < 9; i++) {
+		char text[GODWIT_BEACON_SIZE];
+
+		snprintf(text, sizeof(text), "%.67s%d/0", BEACON, 10 + i);
+		assert_int_equal(godwit_add_beacon(a.node, text), i < 7 ? 0 : GODWIT_E_LIMIT);
+	}
+}
+
 /* The last test: it leaves the process in another network namespace. */
 static void endpoints_follow_the_network(void **state)
 {
@@ -589,6 +633,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ping_tells_where_the_peer_is, setup, teardown),
 		cmocka_unit_test_setup_teardown(idle_node_sleeps, setup, teardown),
 		cmocka_unit_test_setup_teardown(ticket_leads_here, setup, teardown),
+		cmocka_unit_test_setup_teardown(beacons_are_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_destinations_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_options_are_refused, setup, teardown),
 		cmocka_unit_test(endpoints_follow_the_network),

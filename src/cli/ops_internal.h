@@ -1,0 +1,71 @@
+/* cli/ops_internal.h - what the files of the requests share.
+ *
+ * Every op may wait for its peer ("contact"): for the dial to succeed or fail, and no longer than
+ * the timeout says. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GODWIT_CLI_OPS_INTERNAL_H
+#define GODWIT_CLI_OPS_INTERNAL_H
+
+#include "cli/agent_internal.h"
+
+struct op_type {
+	const char *name;
+	void (*start)(struct op *op);
+	void (*stop)(struct op *op); /* undo what start() did; NULL: nothing */
+};
+
+struct op {
+	const struct op_type *type;
+	struct agent *agent;
+	struct hub *hub;
+	godwit_node *node;
+	json_t *request;
+	struct op_sink sink;
+	struct op **slot;
+	int fds[2];
+	bool starting, ended; /* ended while starting: freed by op_start() */
+
+	/* contact */
+	struct list_item link; /* in agent->ops */
+	godwit_ticket to;
+	struct hub_observer *observer;
+	struct loop_timer *timer; /* ping: the next one; else the timeout */
+	gw_time deadline;
+
+	/* of one type each */
+	struct pump *pump;
+	godwit_stream *stream;
+	struct offer *offer;
+	struct forward_item *forward;
+	struct bench *bench;
+	bool connected;
+	bool waiting; /* expose: for a beacon */
+	uint64_t ping_id;
+	gw_time ping_at;
+	gw_time direct_by; /* ping --until-direct: when to give up; else GW_NEVER */
+	json_int_t received;
+};
+
+/* The op may be gone after these. */
+void op_end(struct op *op, const struct failure *f);
+void op_end_error(struct op *op, int error);
+void op_tell(struct op *op, json_t *event);
+
+/* Members of the request. */
+const char *op_text(const struct op *op, const char *key);
+json_int_t op_number(const struct op *op, const char *key);
+gw_time op_timeout(const struct op *op); /* GW_NEVER: none */
+
+/* Take the destination and watch for events.  False: the op has ended. */
+bool op_contact(struct op *op, hub_event_fn *on_event, loop_timer_fn *on_timer);
+void op_set_deadline(struct op *op); /* from now on */
+bool op_is_about(const struct op *op, const godwit_event *e, godwit_event_type type);
+bool op_has_failed(const struct op *op, const godwit_event *e);
+
+/* --- ops_measure.c --- */
+
+void ping_start(struct op *op);
+void bench_start_op(struct op *op);
+void bench_stop_op(struct op *op);
+
+#endif
