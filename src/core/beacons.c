@@ -47,7 +47,7 @@ static void drop_links(struct beacon_ref *b, gw_time now)
 		link_close(b->link, CLOSE_IDLE, GW_E_CLOSED, NULL, 0, now);
 	}
 	b->link = NULL;
-	b->welcome = b->suspect = b->draining = false;
+	b->welcome = b->suspect = b->unsettled = b->draining = false;
 	b->tls_at = b->udp_at = GW_NEVER;
 	close_tls(b);
 }
@@ -358,7 +358,7 @@ static void forget_link(struct beacon_ref *b, struct link *l)
 {
 	if (b->link == l) {
 		b->link = NULL;
-		b->welcome = b->suspect = b->draining = false;
+		b->welcome = b->suspect = b->unsettled = b->draining = false;
 		b->udp_at = GW_NEVER;
 	}
 	for (size_t i = 0; i < b->n_racers; i++)
@@ -689,6 +689,7 @@ void beacons_network_changed(struct node *n, gw_time now)
 
 		if (b->link) {
 			link_ping(b->link, 0);
+			b->unsettled = true;
 			if (b->link->path.via) {
 				/* TCP does not survive a change of address. */
 				close_tls(b);
@@ -701,6 +702,34 @@ void beacons_network_changed(struct node *n, gw_time now)
 			dial(b, now);
 		}
 	}
+}
+
+/* Until it has asked us at our new address it drops what we send from there, and a handshake's
+ * first packet would be lost.  Our answer to that question goes out before anything else. */
+bool beacons_can_relay(const struct beacon_ref *b)
+{
+	return b->link && b->welcome && !b->unsettled;
+}
+
+void beacons_doubt(struct node *n)
+{
+	list_each(&n->refs, i, tmp) {
+		struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
+
+		if (!b->link || b->link->path.via || b->unsettled)
+			continue;
+		b->unsettled = true;
+		link_ping(b->link, 0);
+	}
+}
+
+void beacons_heard(struct beacon_ref *b, gw_time now)
+{
+	if (!b->unsettled || !b->link || b->link->heard_at != now)
+		return;
+	b->unsettled = false;
+	if (b->welcome)
+		relayed_beacon_ready(b, now);
 }
 
 static gw_time silent_at(const struct beacon_ref *b)

@@ -23,6 +23,12 @@ void beacons_want(struct beacon_ref *b, gw_time now);
 void beacons_check(struct beacon_ref *b, gw_time now);
 void beacons_check_all(struct node *n, gw_time now);
 void beacons_network_changed(struct node *n, gw_time now);
+/* The system has refused a datagram: our own network may be another one. */
+void beacons_doubt(struct node *n);
+/* A packet of a link has come. */
+void beacons_heard(struct beacon_ref *b, gw_time now);
+/* Do packets for channels get through it now? */
+bool beacons_can_relay(const struct beacon_ref *b);
 void beacons_close(struct node *n, gw_time now);
 
 /* Whose datagram is it?  NULL: of none that we are connected to. */

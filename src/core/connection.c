@@ -324,6 +324,7 @@ static void fill_settings(const struct connection *c, ngtcp2_settings *s, gw_tim
 	s->no_tx_udp_payload_size_shaping = 1;
 	s->no_pmtud = 1;
 	s->handshake_timeout = HANDSHAKE_TIMEOUT;
+	s->initial_rtt = INITIAL_RTT;
 	s->rand_ctx.native_handle = c->node->rng;
 }
 

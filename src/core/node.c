@@ -157,11 +157,20 @@ static void receive_stranger(struct node *n, const struct path *path, const uint
 	connection_read(c, path, data, len, now);
 }
 
+static void receive_link(struct link *l, const struct path *path, const uint8_t *data, size_t len,
+			 gw_time now)
+{
+	link_receive(l->host, path, data, len, now);
+	if (l->user)
+		beacons_heard(l->user, now);
+}
+
 static void receive_quic(struct node *n, const struct path *path, const uint8_t *data, size_t len,
 			 gw_time now)
 {
 	ngtcp2_version_cid id;
 	struct connection *c;
+	struct link *l;
 	uint64_t key;
 
 	if (ngtcp2_pkt_decode_version_cid(&id, data, len, CID_SIZE) != 0 || id.dcidlen < CID_SIZE) {
@@ -174,8 +183,8 @@ static void receive_quic(struct node *n, const struct path *path, const uint8_t 
 		n->stats.drop_no_connection++; /* its packets come in a channel */
 	else if (c)
 		connection_read(c, path, data, len, now);
-	else if (map_get(&n->links.by_cid, key))
-		link_receive(&n->links, path, data, len, now);
+	else if ((l = map_get(&n->links.by_cid, key)))
+		receive_link(l, path, data, len, now);
 	else if (n->config.relay_only)
 		n->stats.drop_refused++;
 	else
@@ -301,6 +310,8 @@ void node_send_failed(struct node *n, const struct path *path, enum send_failure
 			dial_now(c->peer, now);
 		}
 	}
+	if (why == SEND_UNREACHABLE)
+		beacons_doubt(n);
 }
 
 /* --- time --- */

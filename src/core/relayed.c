@@ -70,7 +70,7 @@ static void dial_through(struct peer *p, struct beacon_ref *b, gw_time now)
 	struct connection *c;
 
 	b->used_at = now;
-	if (!b->link || !b->welcome) {
+	if (!beacons_can_relay(b)) {
 		beacons_want(b, now);
 		return;
 	}

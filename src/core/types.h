@@ -53,6 +53,8 @@ enum {
 };
 
 #define HANDSHAKE_TIMEOUT (5 * GW_SEC)
+#define INITIAL_RTT                                                                                \
+	(100 * GW_MSEC) /* until it is measured: a lost first packet costs thrice this */
 #define UP_TIMEOUT (10 * GW_SEC)
 #define SILENCE_MIN (300 * GW_MSEC)
 #define SILENCE_SPOILS (2 * GW_SEC)
@@ -110,7 +112,8 @@ struct beacon_ref {
 	size_t n_racers;
 	struct link *link;
 	bool welcome;
-	bool suspect; /* silent: being watched, or moved to TLS */
+	bool suspect;   /* silent: being watched, or moved to TLS */
+	bool unsettled; /* the network has changed, and nothing has been heard since */
 	gw_time dialled_at;
 	gw_time redial_at; /* GW_NEVER: not wanted */
 	gw_time tls_at;    /* try TLS, if nothing has been heard by then; GW_NEVER */

@@ -762,8 +762,9 @@ static bool write_link(struct link *l, struct batch *out, gw_time now)
 
 	ngtcp2_path_storage_zero(&ps);
 	l->now = now;
+	/* Not paced (ngtcp2_conn_update_pkt_tx_time): it is little, and an OPEN has to be on its way
+	 * before the packets of its channel. */
 	n = write_packet(l, &ps, out->data, PAYLOAD_MAX, now);
-	ngtcp2_conn_update_pkt_tx_time(l->quic, now);
 	if (n < 0) {
 		l->liberr = (int)n;
 		link_close(l, CLOSE_NONE, GW_E_PROTOCOL, NULL, 0, now);
