@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""flow.py source|sink listen|connect PORT EVERY_MS - a steady trickle, and when it arrives.
+"""flow.py source|sink listen|connect PORT EVERY_MS [BYTES] - a steady trickle, and when it arrives.
 
-The source writes 1,000 bytes each EVERY_MS; it never waits for the network (what does not fit is
+The source writes BYTES (1,000) each EVERY_MS; it never waits for the network (what does not fit is
 left out).  The sink prints the monotonic time of each read."""
 import socket
 import sys
 import time
-
-BLOCK = b"x" * 1000
 
 
 def connection(how, port):
@@ -17,12 +15,12 @@ def connection(how, port):
     return listener.accept()[0]
 
 
-def source(s, every):
+def source(s, every, block):
     s.setblocking(False)
     at = time.monotonic()
     while True:
         try:
-            s.send(BLOCK)
+            s.send(block)
         except BlockingIOError:
             pass
         at += every
@@ -38,7 +36,7 @@ def main():
     s = connection(sys.argv[2], int(sys.argv[3]))
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if sys.argv[1] == "source":
-        source(s, float(sys.argv[4]) / 1000)
+        source(s, float(sys.argv[4]) / 1000, b"x" * (int(sys.argv[5]) if len(sys.argv) > 5 else 1000))
     else:
         sink(s)
 

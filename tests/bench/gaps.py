@@ -53,9 +53,9 @@ def wait(condition, seconds, what):
 class Gaps:
     """One laboratory with beacons, a server b and a client a, and a flow between them."""
 
-    def __init__(self, module, binary, upward, a="eim-apdf", b="eim-apdf", flags=(), every_ms=2):
+    def __init__(self, module, binary, upward, a="eim-apdf", b="eim-apdf", flags=(), every_ms=2, size=1000):
         self.lab = module.Lab(f"gaps{os.getpid()}")
-        self.binary, self.upward, self.flags, self.every_ms = binary, upward, list(flags), str(every_ms)
+        self.binary, self.upward, self.flags, self.every = binary, upward, list(flags), [str(every_ms), str(size)]
         self.kinds = (a, b)
         self.dir = tempfile.mkdtemp(prefix="godwit-gaps-")
 
@@ -80,20 +80,21 @@ class Gaps:
     def found(self, host, tag, pattern, seconds=15):
         return wait(lambda: re.search(pattern, self.out(host, tag), re.M), seconds, f"{pattern} of {host} {tag}: {self.out(host, tag)[-300:]}")
 
-    def start(self):
+    def start_server(self):
         self.beacons = []
         for name in ("one", "two"):
             self.godwit(name, "beacon", "--listen", "0.0.0.0:4443", "--tls-listen", "0.0.0.0:443")
         for name in ("one", "two"):
             key = self.found(name, "beacon", r"^ready (n[a-z2-7]{55})@").group(1)
             self.beacons += ["--beacon", f"{key}@{self.lab.s['hosts'][name]['ip']}:4443"]
-        far, near = ("sink", "source") if self.upward else ("source", "sink")
-        self.spawn("b", "flow", sys.executable, FLOW, far, "listen", "7000", self.every_ms)
+        self.spawn("b", "flow", sys.executable, FLOW, "sink" if self.upward else "source", "listen", "7000", *self.every)
         self.godwit("b", "up", "--expose", "flow=7000", "--allow", "any", *self.beacons, *self.flags)
         self.address = self.found("b", "up", r"^ready (n[a-z2-7]{55})$").group(1)
+
+    def start(self):
+        self.start_server()
         self.godwit("a", "forward", "7001", f"{self.address}/flow", *self.beacons, *self.flags)
-        self.started = time.monotonic()
-        self.spawn("a", "flow", sys.executable, FLOW, near, "connect", "7001", self.every_ms)
+        self.spawn("a", "flow", sys.executable, FLOW, "source" if self.upward else "sink", "connect", "7001", *self.every)
         self.sink = "b" if self.upward else "a"
         wait(lambda: len(self.times()) > 50, 20, "data to flow")
         return self
@@ -156,6 +157,28 @@ class Gaps:
         return next(name for name in ("one", "two") if self.lab.s["hosts"][name]["ip"] == via)
 
 
+def switch(module, binary, upward):
+    """The longest gap of a stream of 200 Mbit/s that begins relayed, until 2 s after it has become direct."""
+    with Gaps(module, binary, upward, size=50000) as g:
+        g.start()
+        first = g.times()[0]
+        g.wait_path("direct")
+        direct = time.monotonic()
+        return g.gap(first), (direct - first) * 1000
+
+
+def until_direct(module, binary, kinds):
+    """From the start of `ping --until-direct` to the first direct reply."""
+    with Gaps(module, binary, True, *kinds) as g:
+        g.start_server()
+        at = time.monotonic()
+        g.godwit("a", "ping", g.address, "--until-direct", "-i", "0.02", *g.beacons)
+        g.found("a", "ping", "^reply from .*: relay|direct")
+        first = time.monotonic()
+        g.found("a", "ping", "^reply from .*: direct")
+        return (time.monotonic() - at) * 1000, (first - at) * 1000
+
+
 def both_move(g):
     g.lab.roam("a", "C")
     g.lab.roam("b", "D")
@@ -195,6 +218,10 @@ EVENTS = {
 
 
 def one(module, binary, name, upward):
+    if name == "switch":
+        return switch(module, binary, upward)
+    if ":" in name:
+        return until_direct(module, binary, name.split(":"))
     options, prepare, event, _ = EVENTS[name]
     with Gaps(module, binary, upward, **options) as g:
         g.start()
