@@ -9,16 +9,16 @@
 /* Generous: they keep one party from starving the others.  In docs/protocol.md, section 12. */
 static const struct beacon_limits DEFAULTS = {
 	.per_key = {
-		[METER_BYTES] = { 128 * MIB, 32 * MIB },
-		[METER_PACKETS] = { 200000, 50000 },
+		[METER_BYTES] = { 512 * MIB, 128 * MIB },
+		[METER_PACKETS] = { 800000, 200000 },
 		[METER_CHANNELS] = { 10, 200 },
 		[METER_LOOKUPS] = { 50, 1000 },
 		[METER_PUBLISHES] = { 1, 20 },
 		[METER_TESTS] = { 0, 8 },
 	},
 	.per_source = {
-		[METER_BYTES] = { 512 * MIB, 128 * MIB },
-		[METER_PACKETS] = { 800000, 200000 },
+		[METER_BYTES] = { 1024 * MIB, 256 * MIB },
+		[METER_PACKETS] = { 1600000, 400000 },
 		[METER_CHANNELS] = { 100, 2000 },
 		[METER_LOOKUPS] = { 500, 10000 },
 		[METER_PUBLISHES] = { 20, 2000 },
