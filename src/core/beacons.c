@@ -91,6 +91,7 @@ struct beacon_ref *beacons_get(struct node *n, const uint8_t key[KEY_SIZE], cons
 	if (!b)
 		return NULL;
 	b->node = n;
+	b->number = ++n->next_ref;
 	memcpy(b->key, key, KEY_SIZE);
 	memcpy(b->host, host, strlen(host));
 	b->udp_port = udp_port;
@@ -378,19 +379,22 @@ static void on_closed(struct link *l, gw_time now)
 	if (b->link || b->n_racers > 0)
 		return;
 	b->error = l->error;
+	if (l->broke)
+		b->fault = "broke the protocol";
 	if (l->path.via || was_up)
 		close_tls(b);
 	if (was_up) {
 		relayed_beacon_lost(b, now);
 		records_beacon_lost(b, now);
-		b->failures = 0;
-		if (b->role == REF_HOME || b->role == REF_SPARE) {
-			b->role = REF_EXTRA;
-			dial_configured(b->node, now);
-		}
+		if (!l->broke && now >= l->created_at + REF_STEADY)
+			b->failures = 0;
 	}
 	if (!b->tls_via) /* else TLS is still being tried */
 		give_up(b, now);
+	if (was_up && (b->role == REF_HOME || b->role == REF_SPARE)) {
+		b->role = REF_EXTRA;
+		dial_configured(b->node, now);
+	}
 	if (b->configured)
 		reconsider(b->node, now);
 	b->node->beacons_changed = true;
@@ -421,7 +425,6 @@ static void welcome(struct beacon_ref *b, const struct beacon_frame *f, gw_time 
 	if (b->welcome)
 		return;
 	b->welcome = true;
-	b->failures = 0;
 	b->draining = f->welcome.flags & WELCOME_DRAINING;
 	b->observed = f->welcome.endpoint;
 	b->alternate_port = f->welcome.alternate_port;
@@ -471,6 +474,15 @@ static void on_frame(struct link *l, const struct beacon_frame *f, gw_time now)
 		break;
 	case BEACON_DRAIN:
 		drain(b, now);
+		break;
+	case BEACON_ATTEND:
+	case BEACON_PUBLISH:
+	case BEACON_LOOKUP:
+	case BEACON_UNWATCH:
+	case BEACON_OPEN:
+	case BEACON_TEST:
+	case BEACON_REVEAL:
+		link_broken(l); /* it is for us to say */
 		break;
 	default:
 		break; /* PONG, and what a later version says */

@@ -62,6 +62,7 @@ struct node *node_new(const struct node_config *config, gw_time now)
 	slab_init(&n->stream_slab, sizeof(struct stream));
 	beacons_init(n, now);
 	map_init(&n->by_channel, rng_u64(n->rng));
+	map_init(&n->by_request, rng_u64(n->rng));
 	map_init(&n->by_cid, rng_u64(n->rng));
 	map_init(&n->by_token, rng_u64(n->rng));
 	map_init(&n->by_key, rng_u64(n->rng));
@@ -83,6 +84,7 @@ void node_free(struct node *n)
 			container_of(list_first(&n->connections), struct connection, all_link));
 	beacons_clear(n);
 	map_clear(&n->by_channel);
+	map_clear(&n->by_request);
 	map_clear(&n->by_cid);
 	map_clear(&n->by_token);
 	map_clear(&n->by_key);
@@ -727,6 +729,8 @@ static size_t check_peer(const struct peer *p)
 	assert(live == p->n_live);
 	assert(!p->used || p->used->peer == p);
 	assert(p->used || p->n_live == 0 || dial_active(p));
+	assert(!p->lookup || map_get(&p->node->by_request, p->lookup) == p);
+	assert(!p->watched || p->n_live > 0 || p->used);
 	return committed;
 }
 

@@ -46,6 +46,16 @@ struct peer *peer_find(const struct node *n, const uint8_t key[KEY_SIZE])
 	return chain_find(n, key, false, 0);
 }
 
+struct peer *peer_next_of_key(const struct node *n, const uint8_t key[KEY_SIZE],
+			      const struct peer *after)
+{
+	struct peer *p = after ? after->same_hash : map_get(&n->by_key, key_hash(key));
+
+	while (p && memcmp(p->key, key, KEY_SIZE) != 0)
+		p = p->same_hash;
+	return p;
+}
+
 static struct peer *peer_new(struct node *n, const uint8_t key[KEY_SIZE], bool transient,
 			     gw_time now)
 {
@@ -171,6 +181,7 @@ void peer_streams_changed(struct peer *p)
 		dial_stop(p, NULL, 0);
 	else if (p->used && p->n_live <= 1)
 		connection_touch(p->used); /* its idle timer changes */
+	records_watch(p);
 }
 
 /* --- incarnations --- */
@@ -233,8 +244,8 @@ bool peer_accept_key(struct tls_session *tls)
 		return false;
 	if (policy_welcomes(&n->policy, c->tls.key))
 		return true;
-	for (p = map_get(&n->by_key, key_hash(c->tls.key)); p; p = p->same_hash)
-		if (memcmp(p->key, c->tls.key, KEY_SIZE) == 0 && (p->n_live > 0 || p->wanted))
+	for (p = NULL; (p = peer_next_of_key(n, c->tls.key, p));)
+		if (p->n_live > 0 || p->wanted)
 			return true;
 	return false;
 }
@@ -655,4 +666,5 @@ void peer_connection_lost(struct connection *c, gw_time now)
 	judge(c, now);
 	if (!p->used && (p->n_live > 0 || p->wanted))
 		dial_start(p, now);
+	records_watch(p);
 }

@@ -8,6 +8,9 @@
 
 /* The peer of a key; transient ones are told apart by incarnation.  NULL: none. */
 struct peer *peer_find(const struct node *n, const uint8_t key[KEY_SIZE]);
+/* All of a key: start with NULL. */
+struct peer *peer_next_of_key(const struct node *n, const uint8_t key[KEY_SIZE],
+			      const struct peer *after);
 /* The accept of a connection's TLS session: is it whom we dialled, or somebody we let in? */
 bool peer_accept_key(struct tls_session *tls);
 /* Find or make; NULL: no memory, or PEERS_MAX reached. */

@@ -96,10 +96,31 @@ static void ask(struct beacon_ref *b, struct peer *p)
 	struct beacon_frame f = { .type = BEACON_LOOKUP };
 
 	f.lookup.request = p->lookup;
-	f.lookup.flags = p->n_live > 0 ? LOOKUP_WATCH : 0;
+	if (p->n_live > 0 && !b->watches_full) {
+		f.lookup.flags = LOOKUP_WATCH;
+		p->watched = true;
+	}
 	memcpy(f.lookup.key, p->key, KEY_SIZE);
 	link_send(b->link, &f);
 	p->lookups_open++;
+}
+
+static void end_request(struct peer *p)
+{
+	map_remove(&p->node->by_request, p->lookup);
+	p->lookup = 0;
+	p->lookups_open = 0;
+}
+
+static bool new_request(struct peer *p)
+{
+	struct node *n = p->node;
+
+	end_request(p);
+	if (map_put(&n->by_request, n->next_request + 1, p) < 0)
+		return false;
+	p->lookup = ++n->next_request;
+	return true;
 }
 
 void records_lookup(struct peer *p, gw_time now)
@@ -109,8 +130,8 @@ void records_lookup(struct peer *p, gw_time now)
 	if (p->lookup_at != GW_NEVER && now < p->lookup_at + LOOKUP_GAP)
 		return;
 	p->lookup_at = now;
-	p->lookup = ++n->next_request;
-	p->lookups_open = 0;
+	if (!new_request(p))
+		return;
 	list_each(&n->refs, i, tmp) {
 		struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
 
@@ -121,13 +142,46 @@ void records_lookup(struct peer *p, gw_time now)
 	}
 }
 
+static void unwatch(struct peer *p)
+{
+	struct beacon_frame f = { .type = BEACON_UNWATCH };
+
+	p->watched = false;
+	memcpy(f.unwatch.key, p->key, KEY_SIZE);
+	list_each(&p->node->refs, i, tmp) {
+		struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
+
+		if (!can_ask(b))
+			continue;
+		link_send(b->link, &f);
+		b->watches_full = false;
+	}
+}
+
+void records_watch(struct peer *p)
+{
+	/* Without a connection it is being dialled, or will be: that asks, too.  A connection outlives
+	 * its last stream: those that come and go do not talk to the beacons each time. */
+	if (p->watched && p->n_live == 0 && !p->used) {
+		unwatch(p);
+	} else if (!p->watched && p->n_live > 0 && p->used && new_request(p)) {
+		list_each(&p->node->refs, i, tmp) {
+			struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
+
+			if (can_ask(b))
+				ask(b, p);
+		}
+	}
+}
+
 void records_beacon_ready(struct beacon_ref *b, gw_time now)
 {
 	(void)now;
+	b->watches_full = false;
 	list_each(&b->node->peers, i, tmp) {
 		struct peer *p = container_of(i, struct peer, all_link);
 
-		if (p->lookup && (dial_active(p) || p->n_live > 0))
+		if ((dial_active(p) || p->n_live > 0) && (p->lookup || new_request(p)))
 			ask(b, p);
 	}
 }
@@ -148,11 +202,19 @@ static bool has_home(const struct peer *p, const struct beacon_ref *b)
 	return false;
 }
 
-void records_forget(struct peer *p)
+static void forget_homes(struct peer *p)
 {
 	for (size_t i = 0; i < p->n_homes; i++)
 		beacons_release(p->homes[i]);
 	p->n_homes = 0;
+}
+
+void records_forget(struct peer *p)
+{
+	if (p->watched)
+		unwatch(p);
+	end_request(p);
+	forget_homes(p);
 }
 
 void records_add_home(struct peer *p, struct beacon_ref *b)
@@ -175,48 +237,55 @@ static void take_record(struct peer *p, const struct wire_record *r)
 		if (homes[count])
 			beacons_hold(homes[count++]);
 	}
-	records_forget(p);
+	forget_homes(p);
 	memcpy(p->homes, homes, count * sizeof(homes[0]));
 	p->n_homes = count;
 	p->record_sequence = r->sequence;
 }
 
-/* NULL: it is what a record should be. */
-static const char *fault_of(const struct node *n, const struct wire_record *r, const uint8_t *bytes,
-			    size_t len, gw_time now)
+/* NULL: it is what a record should be.  What is too old or too new is so by the clock that the
+ * beacon itself has told: ours may be wrong, and an honest one does not take such records. */
+static const char *fault_of(const struct beacon_ref *b, const struct wire_record *r,
+			    const uint8_t *bytes, size_t len, gw_time now)
 {
-	uint64_t wall = wall_ms(n, now);
+	uint64_t wall = wall_ms(b->node, now) + (uint64_t)b->clock_offset_ms;
 
 	if (!signature_valid(r->key, RECORD_CONTEXT, bytes, len - SIGNATURE_SIZE, r->signature))
 		return "gave a forged record";
-	if (r->sequence / 1000 + r->lifetime_s < wall / 1000)
+	if (r->sequence / 1000 + r->lifetime_s + CLOCK_SLACK_S < wall / 1000)
 		return "gave an expired record";
+	if (r->sequence > wall + CLOCK_AHEAD_MAX + CLOCK_SLACK_S * 1000)
+		return "gave a record from the future";
 	return NULL;
 }
 
-static void records_of(struct node *n, const struct beacon_ref *b, const struct wire_record *r,
-		       struct peer *p, gw_time now)
+/* Nothing new: only that it has registered there again, perhaps. */
+static void same_record(struct peer *p, bool asked, gw_time now)
 {
-	if (r->sequence < p->record_sequence)
+	if (!asked && !p->used && (p->n_live > 0 || p->wanted) &&
+	    (p->lookup_at == GW_NEVER || now >= p->lookup_at + LOOKUP_GAP))
+		dial_now(p, now);
+}
+
+static void newer_record(struct beacon_ref *b, struct peer *p, const struct wire_record *r,
+			 const struct beacon_frame *f, gw_time now)
+{
+	const char *fault = fault_of(b, r, f->record.record, f->record.record_len, now);
+
+	if (fault) {
+		b->fault = fault;
 		return;
-	if (r->sequence > p->record_sequence)
-		take_record(p, r);
-	(void)n;
-	(void)b;
-	/* It may have come back, or moved: those who wait need not wait for the next attempt. */
+	}
+	take_record(p, r);
+	p->record_from = b->number;
+	/* It has moved, perhaps: those who wait need not wait for the next attempt. */
 	if (!p->used && (p->n_live > 0 || p->wanted))
 		dial_now(p, now);
 }
 
-static struct peer *asked_by(struct node *n, uint64_t request)
+static struct peer *asked_by(const struct node *n, uint64_t request)
 {
-	list_each(&n->peers, i, tmp) {
-		struct peer *p = container_of(i, struct peer, all_link);
-
-		if (request != 0 && p->lookup == request)
-			return p;
-	}
-	return NULL;
+	return request ? map_get(&n->by_request, request) : NULL;
 }
 
 static void answered(struct peer *p)
@@ -234,7 +303,7 @@ void records_record(struct beacon_ref *b, const struct beacon_frame *f, gw_time 
 	answered(asked);
 	if (f->record.record_len == 0) {
 		/* Registered there, but not published: the beacon itself will do. */
-		if (asked && (f->record.flags & RECORD_HERE) && asked->n_homes == 0) {
+		if (asked && (f->record.flags & RECORD_HERE) && asked->record_sequence == 0) {
 			records_add_home(asked, b);
 			dial_now(asked, now);
 		}
@@ -248,23 +317,13 @@ void records_record(struct beacon_ref *b, const struct beacon_frame *f, gw_time 
 		b->fault = "gave the record of another key";
 		return;
 	}
-	list_each(&n->peers, i, tmp) {
-		struct peer *p = container_of(i, struct peer, all_link);
-		const char *fault;
-
-		if (memcmp(p->key, r.key, KEY_SIZE) != 0)
-			continue;
-		if (r.sequence != p->record_sequence) {
-			fault = r.sequence < p->record_sequence
-					? "gave an old record"
-					: fault_of(n, &r, f->record.record, f->record.record_len,
-						   now);
-			if (fault) {
-				b->fault = fault;
-				continue;
-			}
-		}
-		records_of(n, b, &r, p, now);
+	for (struct peer *p = NULL; (p = peer_next_of_key(n, r.key, p));) {
+		if (r.sequence > p->record_sequence)
+			newer_record(b, p, &r, f, now);
+		else if (r.sequence == p->record_sequence)
+			same_record(p, asked != NULL, now);
+		else if (p->record_from == b->number)
+			b->fault = "gave an older record than before";
 	}
 }
 
@@ -290,6 +349,10 @@ void records_result(struct beacon_ref *b, const struct beacon_frame *f, gw_time 
 	}
 	p = asked_by(n, f->result.request);
 	answered(p);
+	if (p && f->result.status == RESULT_LIMIT && p->watched && !b->watches_full) {
+		b->watches_full = true;
+		ask(b, p);
+	}
 	if (p && p->lookups_open == 0 && !p->used && dial_active(p))
 		dial_unreachable(p, now);
 }

@@ -7,6 +7,7 @@
 
 #include "core/connection.h"
 #include "core/peer.h"
+#include "core/records.h"
 #include "quic/quic.h"
 #include "core/segment.h"
 
@@ -54,6 +55,7 @@ struct stream *stream_new(struct peer *p, uint64_t id, const char *service, bool
 	p->n_live++;
 	p->node->n_streams++;
 	recount(s);
+	records_watch(p);
 	return s;
 }
 

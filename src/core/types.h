@@ -74,6 +74,7 @@ enum {
 
 #define TLS_AFTER (300 * GW_MSEC) /* of silence over UDP */
 #define REF_DROP (5 * GW_SEC)
+#define REF_STEADY (5 * GW_SEC) /* a link that lasted so long was none that fails at once */
 #define VISIT_IDLE (60 * GW_SEC)
 #define HOMES_SETTLE (1 * GW_SEC)
 #define RECORD_LIFETIME_S (24 * 3600)
@@ -85,6 +86,7 @@ enum {
 #define SPRAY_LASTS (10 * GW_SEC)
 #define SPRAY_GAP (600 * GW_SEC)
 #define CLOCK_AHEAD_MAX (600 * 1000) /* ms */
+#define CLOCK_SLACK_S 60             /* of a beacon's clock, as told in its WELCOME */
 
 /* --- beacons --- */
 
@@ -95,6 +97,7 @@ enum ref_role { REF_VISITED, REF_EXTRA, REF_SPARE, REF_HOME };
 struct beacon_ref {
 	struct node *node;
 	struct list_item all_link;
+	uint64_t number; /* of no other one, ever */
 	uint8_t key[KEY_SIZE];
 	char host[WIRE_HOST_MAX + 1];
 	uint16_t udp_port, tls_port; /* tls_port 0: none */
@@ -122,7 +125,8 @@ struct beacon_ref {
 	unsigned failures, udp_tries;
 	uint64_t publish_request; /* in progress, or 0 */
 	bool published;
-	uint32_t tls_via; /* conduit, 0 none */
+	bool watches_full; /* it takes no more of them on this link */
+	uint32_t tls_via;  /* conduit, 0 none */
 	bool tls_up;
 	uint8_t udp_token[WIRE_TOKEN_SIZE];
 
@@ -347,7 +351,9 @@ struct peer {
 	struct beacon_ref *homes[WIRE_HOMES_MAX]; /* where it is at home, best first */
 	size_t n_homes;
 	uint64_t record_sequence; /* highest seen */
-	uint64_t lookup;          /* request in progress; 0: none */
+	uint64_t record_from;     /* number of the beacon that gave it; 0: none */
+	uint64_t lookup;          /* request in progress; 0: none; in node->by_request */
+	bool watched;             /* a beacon was asked to tell of changes */
 	gw_time lookup_at;        /* last sent; GW_NEVER: never */
 	size_t lookups_open;      /* beacons that have not answered */
 
@@ -415,6 +421,7 @@ struct node {
 	struct link_host links;
 	struct list refs;
 	size_t n_refs, n_configured;
+	uint64_t next_ref;
 	gw_time homes_at;   /* choose them then; GW_NEVER */
 	uint64_t sequence;  /* of our record, last */
 	gw_time publish_at; /* GW_NEVER */
@@ -430,6 +437,7 @@ struct node {
 	gw_time created_at;
 
 	struct map by_channel; /* channel -> connection */
+	struct map by_request; /* lookup in progress -> peer */
 	struct map by_cid;     /* connection id -> connection */
 	struct map by_token;   /* probe token -> connection */
 	struct map by_key;     /* hash of key -> first of a chain of peers */

@@ -90,9 +90,15 @@ static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
 	return ((struct link *)ref->user_data)->quic;
 }
 
+void link_broken(struct link *l)
+{
+	l->broke = true;
+	link_close(l, CLOSE_PROTOCOL, GW_E_PROTOCOL, NULL, 0, l->now);
+}
+
 static int fail(struct link *l)
 {
-	link_close(l, CLOSE_PROTOCOL, GW_E_PROTOCOL, NULL, 0, l->now);
+	link_broken(l);
 	return NGTCP2_ERR_CALLBACK_FAILURE;
 }
 

@@ -75,6 +75,7 @@ struct link {
 	bool heard;
 	bool confirmed; /* TLS is over */
 	bool refused;   /* client: the other side has proved another key */
+	bool broke;     /* the other side has broken the protocol, proved to be it */
 	gw_time now;
 	uint64_t odcid;
 	bool stream_open;
@@ -106,6 +107,8 @@ void link_send(struct link *l, const struct beacon_frame *f);
 void link_ping(struct link *l, uint64_t nonce);
 /* Client: send by this path from now on. */
 void link_move(struct link *l, const struct path *path);
+/* The other side has said what it may not. */
+void link_broken(struct link *l);
 /* End it.  `reason` may be NULL. */
 void link_close(struct link *l, uint64_t code, int error, const uint8_t *reason, size_t reason_len,
 		gw_time now);
