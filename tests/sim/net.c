@@ -214,13 +214,38 @@ enum send_result net_send(struct sim *s, struct proc *p, const struct batch *b)
 	return SENT;
 }
 
+void net_cut(struct sim *s, unsigned a, unsigned b, bool cut)
+{
+	for (int i = 0; i < 2; i++) {
+		uint64_t *word = &s->cuts[i ? a : b][(i ? b : a) / 64];
+		uint64_t bit = UINT64_C(1) << (i ? b : a) % 64;
+
+		*word = cut ? *word | bit : *word & ~bit;
+	}
+}
+
+bool net_is_cut(const struct sim *s, unsigned a, unsigned b)
+{
+	return s->cuts[a][b / 64] >> b % 64 & 1;
+}
+
+static void count_arrival(struct host *h, const struct packet *pk)
+{
+	h->got_datagrams++;
+	h->got_bytes += pk->len;
+	h->got_probes += pk->data[0] == WIRE_PUNCH;
+}
+
 static void at_core(struct sim *s, struct packet *pk)
 {
+	unsigned from = pk->iface->host;
+
 	pk->iface = site_route(s, pk->site, &pk->src, &pk->dst);
-	if (!pk->iface || !pk->iface->present) {
+	if (!pk->iface || !pk->iface->present || net_is_cut(s, from, pk->iface->host)) {
 		free(pk);
 		return;
 	}
+	count_arrival(&s->hosts[pk->iface->host], pk);
 	pk->stage = AT_HOST;
 	packet_pass(s, pk, &pk->iface->down);
 }

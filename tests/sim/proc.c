@@ -331,15 +331,11 @@ static void event(struct proc *p, const struct event *ev)
 	}
 }
 
-void proc_pump(struct proc *p)
+static void pump_node(struct proc *p)
 {
 	struct sim *s = p->sim;
 	size_t batches = 0;
 
-	if (p->is_beacon) {
-		beacon_proc_pump(p);
-		return;
-	}
 	for (int round = 0; round < PUMP_ROUNDS_MAX; round++) {
 		struct event ev;
 		bool busy = node_proc_serve(p);
@@ -365,6 +361,15 @@ void proc_pump(struct proc *p)
 	sim_fail(s, "%s has events without end", p->name);
 }
 
+void proc_pump(struct proc *p)
+{
+	if (p->is_beacon)
+		beacon_proc_pump(p);
+	else
+		pump_node(p);
+	proc_refresh(p);
+}
+
 void proc_receive(struct proc *p, const struct path *path, const uint8_t *data, size_t len)
 {
 	struct path from = *path;
@@ -381,17 +386,18 @@ void proc_receive(struct proc *p, const struct path *path, const uint8_t *data, 
 	proc_pump(p);
 }
 
+void proc_refresh(struct proc *p)
+{
+	p->due = !p->alive      ? GW_NEVER
+		 : p->is_beacon ? beacon_expiry(p->beacon)
+				: node_expiry(p->node);
+}
+
 gw_time proc_expiry(const struct proc *p)
 {
-	gw_time at;
-
-	if (!p->alive)
+	if (!p->alive || p->due == GW_NEVER)
 		return GW_NEVER;
-	at = p->is_beacon ? beacon_expiry(p->beacon) : node_expiry(p->node);
-	if (at == GW_NEVER)
-		return at;
-	at = time_max(at, p->sim->hosts[p->host].asleep_until);
-	return time_max(at, p->sim->now);
+	return time_max(time_max(p->due, p->sim->hosts[p->host].asleep_until), p->sim->now);
 }
 
 void proc_timer(struct proc *p)

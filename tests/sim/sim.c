@@ -159,9 +159,12 @@ static void run_action(struct sim *s, struct action *a)
 	}
 	a->fn(s, a);
 	free(a);
-	for (unsigned i = 0; i < s->n_procs && !s->failure[0]; i++)
+	for (unsigned i = 0; i < s->n_procs && !s->failure[0]; i++) {
 		if (s->procs[i].alive && s->hosts[s->procs[i].host].asleep_until <= s->now)
 			proc_pump(&s->procs[i]);
+		else
+			proc_refresh(&s->procs[i]);
+	}
 }
 
 static void run_end(struct sim *s, struct end *e, gw_time at)
@@ -478,6 +481,8 @@ bool sim_run(uint64_t seed, const char *name, bool verbose, struct sim_result *o
 	current = s;
 	gnutls_global_set_time_function(virtual_wall_clock);
 	sc->build(s);
+	for (unsigned i = 0; i < s->n_procs; i++)
+		proc_refresh(&s->procs[i]);
 	run_transfers(s);
 	run_end_phase(s);
 	ok = !s->failure[0];

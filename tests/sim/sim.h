@@ -27,7 +27,7 @@
 enum {
 	HOSTS_MAX = 128,
 	IFACES_MAX = 2,
-	SITES_MAX = 160,
+	SITES_MAX = 512,
 	PROCS_MAX = 128,
 	SOCKETS_MAX = 300,          /* that a process opened beside its main one */
 	LINK_QUEUE_MAX = 64 * 1024, /* of a TLS link: bytes sent and not acknowledged */
@@ -95,6 +95,8 @@ struct host {
 	gw_time asleep_until;
 	unsigned moves;     /* addresses handed out */
 	uint16_t next_port; /* of its further sockets */
+	/* What was sent to its addresses. */
+	uint64_t got_datagrams, got_bytes, got_probes;
 };
 
 struct packet;
@@ -122,6 +124,9 @@ bool net_seen_at(const struct sim *s, const struct iface *f, const struct addr *
  * only) / let the box forget, so that the host's outer port is a new one. */
 void net_nat(struct sim *s, unsigned host, gw_time timeout);
 void net_nat_rebind(struct sim *s, unsigned host);
+/* Nothing passes between the two hosts, either way. */
+void net_cut(struct sim *s, unsigned a, unsigned b, bool cut);
+bool net_is_cut(const struct sim *s, unsigned a, unsigned b);
 /* The interface in use: the first one present; NULL when there is none. */
 struct iface *net_primary(struct host *h);
 
@@ -189,6 +194,7 @@ struct proc {
 	gw_time pong_rtt;
 	size_t spin; /* timer steps without time passing */
 	gw_time spin_at;
+	gw_time due; /* its next timer, as of the last proc_refresh() */
 };
 
 struct proc *proc_add(struct sim *s, unsigned host); /* not started */
@@ -200,7 +206,8 @@ void proc_network(struct proc *p);                       /* node_network_changed
 void proc_receive(struct proc *p, const struct path *path, const uint8_t *data, size_t len);
 void proc_timer(struct proc *p);
 gw_time proc_expiry(const struct proc *p);
-void proc_pump(struct proc *p); /* transmit, events, check */
+void proc_refresh(struct proc *p); /* it was touched without proc_pump() */
+void proc_pump(struct proc *p);    /* transmit, events, check */
 const uint8_t *proc_key(const struct proc *p);
 /* Connected to the peer since the last move, each by the other's present address? */
 bool proc_settled(const struct proc *p, const struct proc *peer);
@@ -332,6 +339,7 @@ struct sim {
 
 	struct host hosts[HOSTS_MAX];
 	unsigned n_hosts;
+	uint64_t cuts[HOSTS_MAX][HOSTS_MAX / 64];
 	struct site sites[SITES_MAX]; /* [INTERNET] has an open box */
 	unsigned n_sites;             /* besides that */
 	struct map addresses;         /* of a realm -> struct owner */

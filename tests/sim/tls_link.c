@@ -273,7 +273,8 @@ static bool way_holds(struct sim *s, struct tls_end *e)
 		return false;
 	if (!server->iface)
 		find_server(s, client, f, &seen);
-	return f == server->iface && addr_equal(&seen, &server->remote) && !to->iface->down.down;
+	return f == server->iface && addr_equal(&seen, &server->remote) && !to->iface->down.down &&
+	       !net_is_cut(s, client->iface->host, f->host);
 }
 
 /* When will the link's queue have room?  TCP does not fill it, so that others get through. */
