@@ -29,6 +29,8 @@ static bool is_private(const struct addr *a)
 	       (ip[0] == 192 && ip[1] == 168) || (ip[0] == 100 && (ip[1] & 0xc0) == 64);
 }
 
+enum { RANK_BEST = 3 };
+
 /* A better kind of path; 0 is the relay. */
 static unsigned rank(const struct addr *remote)
 {
@@ -213,6 +215,11 @@ static bool have_family(const struct node *n, enum addr_family family)
 	return false;
 }
 
+static unsigned used_rank(const struct peer *p)
+{
+	return p->used->relay ? 0 : rank(&p->used->path.remote);
+}
+
 static void take_targets(struct peer *p)
 {
 	const struct node *n = p->node;
@@ -223,7 +230,7 @@ static void take_targets(struct peer *p)
 		const struct addr *a = &u->theirs.list[i].endpoint;
 
 		if (tellable(a) && !is_ours(n, a) && have_family(n, a->family) &&
-		    (!is_private(a) || near_us(n, &u->theirs, a)))
+		    rank(a) > used_rank(p) && (!is_private(a) || near_us(n, &u->theirs, a)))
 			add_target(u, a, 0, (uint8_t)i);
 	}
 }
@@ -261,11 +268,27 @@ static bool relayed(const struct peer *p)
 	return p->used && p->used->state == CONN_USED && p->used->relay;
 }
 
-static void begin(struct peer *p, uint64_t round, gw_time now)
+/* Could there be something better than what is used? */
+static bool improvable(const struct peer *p)
+{
+	return p->used && p->used->state == CONN_USED && used_rank(p) < RANK_BEST;
+}
+
+/* Whose addresses they are that a peer names nobody knows: the rounds with one peer have a budget. */
+static bool take_round(struct punch *u, gw_time now)
+{
+	gw_time at = time_max(u->rounds_at, now);
+
+	if (at - now > (ROUNDS_AT_ONCE - 1) * ROUND_GAP)
+		return false;
+	u->rounds_at = at + ROUND_GAP;
+	return true;
+}
+
+static void begin(struct peer *p, uint64_t round)
 {
 	struct punch *u = p->punch;
 
-	(void)now;
 	rest(u);
 	u->round = round;
 	rng_bytes(p->node->rng, u->secret, sizeof(u->secret));
@@ -276,9 +299,13 @@ static void begin_as_dialler(struct peer *p, gw_time now)
 {
 	struct punch *u = p->punch;
 
-	u->again_at = now + AGAIN[u->tries < 2 ? u->tries : 2];
+	if (!take_round(u, now)) {
+		u->again_at = now + ROUND_GAP;
+		return;
+	}
+	u->again_at = relayed(p) ? now + AGAIN[u->tries < 2 ? u->tries : 2] : GW_NEVER;
 	u->tries++;
-	begin(p, u->round + 1, now);
+	begin(p, u->round + 1);
 }
 
 /* Both see the address of the other, if both want: a spray goes nowhere else. */
@@ -292,24 +319,44 @@ static void reveal(struct connection *c)
 	link_send(c->relay->link, &f);
 }
 
+/* A direct path has come out of the round: the rest of it is for those that are better. */
+static bool goes_on(struct peer *p, gw_time now)
+{
+	struct punch *u = p->punch;
+
+	if (!u->have_theirs || u->started == GW_NEVER || now >= u->started + PUNCH_OVER)
+		return false;
+	for (size_t i = 0; i < u->n_targets; i++) {
+		u->targets[i].dialled_at = 0; /* the other racers have been given up */
+		if (rank(&u->targets[i].path.remote) <= used_rank(p))
+			u->targets[i--] = u->targets[--u->n_targets];
+	}
+	return true;
+}
+
 void punch_used(struct connection *c, gw_time now)
 {
 	struct peer *p = c->peer;
+	struct punch *u;
 
-	if (!c->relay) {
-		if (p->punch) {
-			spray_end(p, c->path.via);
-			rest(p->punch);
-			p->punch->again_at = GW_NEVER;
-			p->punch->tries = 0;
-		}
+	if (p->node->config.relay_only || (c->relay && !get_punch(p)))
 		return;
+	u = p->punch;
+	if (!u) /* never relayed */
+		return;
+	if (c->relay) {
+		reveal(c);
+	} else {
+		spray_end(p, c->path.via);
+		u->again_at = GW_NEVER;
+		u->tries = 0;
+		if (goes_on(p, now))
+			return;
+		rest(u);
 	}
-	if (p->node->config.relay_only || !get_punch(p))
-		return;
-	reveal(c);
-	if (c->dialler)
+	if (c->dialler && improvable(p))
 		begin_as_dialler(p, now);
+	dial_schedule(p, now);
 }
 
 void punch_candidates(struct connection *c, const struct wire_candidates *theirs, gw_time now)
@@ -317,7 +364,7 @@ void punch_candidates(struct connection *c, const struct wire_candidates *theirs
 	struct peer *p = c->peer;
 	struct punch *u;
 
-	if (p->used != c || !relayed(p) || p->node->config.relay_only || !get_punch(p))
+	if (p->used != c || !improvable(p) || p->node->config.relay_only || !get_punch(p))
 		return;
 	u = p->punch;
 	if (theirs->flags & CANDIDATES_SPRAY) {
@@ -325,10 +372,12 @@ void punch_candidates(struct connection *c, const struct wire_candidates *theirs
 			spray_invited(p, theirs, now);
 		return;
 	}
-	if (c->dialler ? theirs->round != u->round : theirs->round <= u->round && u->have_theirs)
+	/* Once in a round, which the dialler begins. */
+	if (c->dialler ? theirs->round != u->round || u->have_theirs
+		       : (theirs->round <= u->round && u->have_theirs) || !take_round(u, now))
 		return;
 	if (!c->dialler)
-		begin(p, theirs->round, now);
+		begin(p, theirs->round);
 	u->theirs = *theirs;
 	u->have_theirs = true;
 	take_targets(p);
@@ -339,7 +388,7 @@ void punch_candidates(struct connection *c, const struct wire_candidates *theirs
 
 void punch_network_changed(struct peer *p, gw_time now)
 {
-	if (!p->punch || !relayed(p))
+	if (!p->punch || !improvable(p))
 		return;
 	p->punch->tries = 0;
 	if (p->used->dialler)
@@ -359,7 +408,7 @@ static unsigned best_rank(const struct peer *p)
 		if (t->dialled_at && rank(&t->path.remote) > best)
 			best = rank(&t->path.remote);
 	}
-	return best;
+	return used_rank(p) > best ? used_rank(p) : best;
 }
 
 static void go_there(struct peer *p, struct punch_target *t, gw_time now)
@@ -415,7 +464,8 @@ void punch_receive(struct node *n, const struct path *path, const uint8_t *data,
 	}
 	memcpy(&token, probe.token, sizeof(token));
 	c = map_get(&n->by_token, token);
-	if (!c || !c->peer || !c->peer->punch || c->peer->used != c || !relayed(c->peer) ||
+	/* What was sent before a move may come after it. */
+	if (!c || !c->peer || !c->peer->punch || !improvable(c->peer) ||
 	    !c->peer->punch->have_theirs || !tag_valid(c->peer, &probe, data)) {
 		n->stats.drop_no_connection++;
 		return;
@@ -455,7 +505,7 @@ static void volley(struct peer *p, gw_time now)
 			ask(p, &u->targets[i]);
 	u->volley++;
 	u->next_at = u->volley < VOLLEYS_COUNT ? u->started + VOLLEYS[u->volley] : GW_NEVER;
-	if (u->volley == VOLLEYS_COUNT)
+	if (u->volley == VOLLEYS_COUNT && relayed(p))
 		spray_begin(p, now);
 }
 
@@ -483,7 +533,7 @@ void punch_expire(struct peer *p, gw_time now)
 
 	if (!u)
 		return;
-	if (!relayed(p)) {
+	if (!improvable(p)) {
 		spray_end(p, 0);
 		rest(u);
 		u->again_at = GW_NEVER;

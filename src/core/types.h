@@ -81,6 +81,7 @@ enum {
 #define LOOKUP_GAP (1 * GW_SEC)
 #define PUNCH_FOLLOW (10 * GW_MSEC)
 #define PUNCH_OVER (5 * GW_SEC) /* a round */
+#define ROUND_GAP (5 * GW_SEC)  /* on average, beyond ROUNDS_AT_ONCE */
 #define SPRAY_AFTER (1500 * GW_MSEC)
 #define SPRAY_TICK (10 * GW_MSEC)
 #define SPRAY_LASTS (10 * GW_SEC)
@@ -148,7 +149,7 @@ struct outgoing {
 
 /* --- hole punching --- */
 
-enum { PUNCH_TARGETS_MAX = 8, SPRAY_SOCKETS = 256, SPRAY_PREDICTED = 512 };
+enum { ROUNDS_AT_ONCE = 8, PUNCH_TARGETS_MAX = 8, SPRAY_SOCKETS = 256, SPRAY_PREDICTED = 512 };
 
 struct punch_target {
 	struct path path; /* remote and via */
@@ -177,6 +178,7 @@ struct punch {
 	uint64_t round;
 	gw_time started; /* GW_NEVER: not probing */
 	gw_time next_at, follow_at, again_at;
+	gw_time rounds_at; /* when the budget of rounds is whole again */
 	unsigned volley, tries;
 	uint32_t counter;
 	uint8_t secret[WIRE_SECRET_SIZE];
