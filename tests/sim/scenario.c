@@ -820,6 +820,7 @@ static const struct scenario scenarios[] = {
 	{ "mixed", build_mixed, 12 },
 	{ "meet", build_meet, 12 },
 	{ "wander", build_wander, 12 },
+	{ "gap", build_gap, 8 },
 	{ "moves-1000", build_moves_1000, 0 },
 	{ "streams-5000", build_streams_5000, 0 },
 };

@@ -417,6 +417,9 @@ struct scenario {
 void build_meet(struct sim *s);
 void build_wander(struct sim *s);
 
+/* scenario_gap.c */
+void build_gap(struct sim *s);
+
 const struct scenario *scenario_pick(uint64_t seed);
 const struct scenario *scenario_find(const char *name);
 const struct scenario *scenario_at(size_t index); /* NULL past the last */
