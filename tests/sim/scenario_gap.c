@@ -9,13 +9,15 @@
 enum { BEACONS = 2, NODES = 2, SIZE = 400 * 1024, WRITE_EVERY_MS = 5, WATCHED_S = 4 };
 
 /* Settled, direct where it will be: then the event comes. */
-#define EVENT_AT (8 * GW_SEC)
+#define EVENT_AT (10 * GW_SEC)
 #define FLOW_LASTS (15 * GW_SEC)
 #define LOOK_EVERY (5 * GW_MSEC)
 
 /* From a node to a beacon and back 20 ms, from node to node 10 ms. */
 #define NODE_DELAY (2500 * GW_USEC)
 #define BEACON_DELAY (7500 * GW_USEC)
+#define RELAYED_RTT (40 * GW_MSEC)
+#define OPEN_AT (2 * GW_SEC) /* all have registered */
 
 static void roam(struct sim *s, struct proc *p)
 {
@@ -110,6 +112,16 @@ static void act_watch(struct sim *s, struct action *a)
 	watch_later(s, s->now + LOOK_EVERY, a->value, come, come == a->count ? a->gap : s->now);
 }
 
+/* From the dial to the first byte of the peer: three relayed round trips, and nothing to wait for. */
+static void act_first_byte(struct sim *s, struct action *a)
+{
+	const struct flow *f = &s->flows[0];
+
+	(void)a;
+	if (f->ends[1].total > 0 && f->ends[0].received == 0)
+		sim_fail(s, "a cold dial takes over three relayed round trips");
+}
+
 static struct proc *add(struct sim *s, unsigned host, gw_time delay)
 {
 	s->hosts[host].ifaces[0].up.delay = s->hosts[host].ifaces[0].down.delay = delay;
@@ -130,7 +142,7 @@ static void add_node(struct sim *s, bool relayed)
 static void flow_of(struct sim *s)
 {
 	uint64_t ways = sim_between(s, 0, 2);
-	struct flow *f = flow_add(s, &s->procs[BEACONS], &s->procs[BEACONS + 1], s->start,
+	struct flow *f = flow_add(s, &s->procs[BEACONS], &s->procs[BEACONS + 1], s->start + OPEN_AT,
 				  ways != 0 ? SIZE : 0, ways != 1 ? SIZE : 0);
 
 	for (int side = 0; side < 2; side++) {
@@ -151,6 +163,7 @@ void build_gap(struct sim *s)
 	for (unsigned i = 0; i < s->n_procs; i++)
 		proc_start(&s->procs[i]);
 	flow_of(s);
+	sim_action(s, s->start + OPEN_AT + 3 * RELAYED_RTT + GW_MSEC, act_first_byte);
 	a = sim_action(s, s->start + EVENT_AT, act_event);
 	a->value = kind;
 	watch_later(s, s->start + EVENT_AT, kind, 0, s->start + EVENT_AT);
