@@ -18,7 +18,7 @@ _godwit_commands() {
 
 # "--flag VALUE" takes a value, "--flag" does not.
 _godwit_flags() {
-	_godwit_help "$1" "$2" | sed -nE 's/^  (-[-a-z]+)( [A-Z][A-Z:=]*| [a-z]+\|[a-z|]+)? .*/\1\2/p'
+	_godwit_help "$1" "$2" | sed -nE 's/^  (-[-a-z]+)( [A-Za-z][A-Za-z:=|]*)? .*/\1\2/p'
 }
 
 # The names of the home's file `names`.
@@ -64,6 +64,8 @@ _godwit_value() {
 	--home) _godwit_paths d "$2" ;;
 	--config) _godwit_paths f "$2" ;;
 	--congestion) _godwit_words $'bbr\ncubic' "$2" ;;
+	--store) _godwit_words memory "$2" ;;
+	--tls-listen) _godwit_words none "$2" ;;
 	--allow) _godwit_words "any"$'\n'"$(_godwit_names "$3")" "$2" ;;
 	--identity)
 		case $2 in

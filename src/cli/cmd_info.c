@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* id, status, ticket, config, version: questions. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands.h"
@@ -37,12 +38,12 @@ int run_id(struct cli *c)
 
 /* --- status --- */
 
-static void print_peer(const json_t *peer)
+static json_t *peer_row(const json_t *peer)
 {
 	const json_t *path = json_object_get(peer, "path");
 	char brief[SHORT_SIZE], where[PATH_SIZE], rtt[DURATION_SIZE] = "-",
 						  heard[DURATION_SIZE] = "-";
-	char sent[BYTES_SIZE], received[BYTES_SIZE];
+	char sent[BYTES_SIZE], received[BYTES_SIZE], streams[24], moves[24];
 
 	if (json_is_object(path)) {
 		path_for_people(path, where);
@@ -52,48 +53,58 @@ static void print_peer(const json_t *peer)
 	}
 	if (json_is_number(json_object_get(peer, "heard_s")))
 		format_duration(get_number(peer, "heard_s"), heard);
-	/* The ellipsis is one column and three bytes. */
-	printf("%-13s  %-32s  %-8s  %-6s  %-7.0f  %-5.0f  %-8s  %s\n",
-	       short_address(get_text(peer, "address"), brief), where, rtt, heard,
-	       get_number(peer, "streams"), get_number(peer, "moves"),
-	       format_bytes(get_number(peer, "tx_bytes"), sent),
-	       format_bytes(get_number(peer, "rx_bytes"), received));
+	snprintf(streams, sizeof(streams), "%.0f", get_number(peer, "streams"));
+	snprintf(moves, sizeof(moves), "%.0f", get_number(peer, "moves"));
+	return json_pack("[s,s,s,s,s,s,s,s]", short_address(get_text(peer, "address"), brief),
+			 where, rtt, heard, streams, moves,
+			 format_bytes(get_number(peer, "tx_bytes"), sent),
+			 format_bytes(get_number(peer, "rx_bytes"), received));
 }
 
-static void print_service(const json_t *service)
+static json_t *service_row(const json_t *service)
 {
 	const json_t *allow = json_object_get(service, "allow"), *one;
 	char brief[SHORT_SIZE], target[TARGET_SIZE];
+	json_t *allowed = json_string(""), *row;
 	size_t i;
 
-	printf("%-11s  %-32s ", get_text(service, "name"),
-	       target_for_people(get_text(service, "target"), target));
-	json_array_foreach(allow, i, one)
-		printf(" %s", short_address(json_string_value(one), brief));
-	printf("%s\n", i == 0 ? " nobody" : "");
+	json_array_foreach(allow, i, one) {
+		json_t *longer = json_sprintf("%s%s%s", json_string_value(allowed), i ? " " : "",
+					      short_address(json_string_value(one), brief));
+
+		json_decref(allowed);
+		allowed = longer;
+	}
+	row = json_pack("[s,s,s]", get_text(service, "name"),
+			target_for_people(get_text(service, "target"), target),
+			i ? json_string_value(allowed) : "nobody");
+	json_decref(allowed);
+	return row;
 }
 
-static void print_stream(const json_t *stream)
+static json_t *stream_row(const json_t *stream)
 {
 	char brief[SHORT_SIZE], sent[BYTES_SIZE], received[BYTES_SIZE], age[DURATION_SIZE];
 
-	printf("%-13s  %-16s  %-8s  %-8s  %-8s  %s\n",
-	       short_address(get_text(stream, "peer"), brief), get_text(stream, "service"),
-	       get_text(stream, "state"), format_duration(get_number(stream, "age_s"), age),
-	       format_bytes(get_number(stream, "tx_bytes"), sent),
-	       format_bytes(get_number(stream, "rx_bytes"), received));
+	return json_pack("[s,s,s,s,s,s]", short_address(get_text(stream, "peer"), brief),
+			 get_text(stream, "service"), get_text(stream, "state"),
+			 format_duration(get_number(stream, "age_s"), age),
+			 format_bytes(get_number(stream, "tx_bytes"), sent),
+			 format_bytes(get_number(stream, "rx_bytes"), received));
 }
 
-static void print_list(const json_t *list, const char *title, void (*print)(const json_t *))
+/* Takes the title. */
+static void print_list(const json_t *list, json_t *title, json_t *(*row)(const json_t *))
 {
+	json_t *rows = json_pack("[o]", title);
 	const json_t *one;
 	size_t i;
 
-	if (json_array_size(list) == 0)
-		return;
-	printf("%s\n", title);
 	json_array_foreach(list, i, one)
-		print(one);
+		json_array_append_new(rows, row(one));
+	if (i > 0)
+		print_table(rows);
+	json_decref(rows);
 }
 
 /* "eu1 udp 12 ms (home)"; those that are left alone on purpose are not named. */
@@ -166,15 +177,16 @@ static void status_event(void *user, const json_t *event)
 	printf("\n");
 	print_faults(json_object_get(event, "beacons"));
 	print_list(json_object_get(event, "peers"),
-		   "PEER         PATH                              RTT       HEARD   STREAMS  "
-		   "MOVES  SENT      RECEIVED",
-		   print_peer);
+		   json_pack("[s,s,s,s,s,s,s,s]", "PEER", "PATH", "RTT", "HEARD", "STREAMS",
+			     "MOVES", "SENT", "RECEIVED"),
+		   peer_row);
 	print_list(json_object_get(event, "services"),
-		   "SERVICE      TARGET                            ALLOWED", print_service);
+		   json_pack("[s,s,s]", "SERVICE", "TARGET", "ALLOWED"), service_row);
 	if (options_has(&c->options, "--streams"))
 		print_list(json_object_get(event, "streams"),
-			   "PEER         SERVICE           STATE     AGE       SENT      RECEIVED",
-			   print_stream);
+			   json_pack("[s,s,s,s,s,s]", "PEER", "SERVICE", "STATE", "AGE", "SENT",
+				     "RECEIVED"),
+			   stream_row);
 	fflush(stdout);
 }
 
@@ -196,12 +208,25 @@ static void ticket_event(void *user, const json_t *event)
 	fflush(stdout);
 }
 
+/* "TICKET/SERVICE" as well: it is what `expose` prints. */
+static int parse_ticket(const char *text, godwit_ticket *t)
+{
+	const char *slash = strchr(text, '/');
+	char *word = strndup(text, slash ? (size_t)(slash - text) : strlen(text));
+	int rv = word ? godwit_ticket_parse(word, t) : GODWIT_E_NOMEM;
+
+	free(word);
+	if (rv == 0 && slash)
+		snprintf(t->service, sizeof(t->service), "%s", slash + 1);
+	return rv;
+}
+
 static int show_ticket(struct cli *c, const char *text)
 {
 	char address[GODWIT_ADDRESS_SIZE];
 	godwit_ticket t;
 	json_t *j, *endpoints = json_array(), *beacons = json_array();
-	int rv = godwit_ticket_parse(text, &t);
+	int rv = parse_ticket(text, &t);
 
 	if (rv < 0) {
 		json_decref(endpoints);

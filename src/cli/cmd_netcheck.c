@@ -96,9 +96,11 @@ static void print_portmap(const struct portmap_info *p)
 		printf("no answer yet\n");
 }
 
-static void print_beacon(const struct netcheck_beacon *b)
+static json_t *beacon_row(const struct netcheck_beacon *b)
 {
 	char udp[DURATION_SIZE] = "-", tls[DURATION_SIZE] = "-", clock[DURATION_SIZE] = "-";
+	/* Not "-0.0". */
+	double offset = fabs(b->clock_offset_s) < 0.05 ? 0 : b->clock_offset_s;
 	bool answers = b->udp4 == ANSWER_YES || b->udp6 == ANSWER_YES;
 
 	if (answers)
@@ -112,9 +114,20 @@ static void print_beacon(const struct netcheck_beacon *b)
 	else if (b->tls == ANSWER_NO)
 		snprintf(tls, sizeof(tls), "no");
 	if (b->met)
-		snprintf(clock, sizeof(clock), "%+.1f s", b->clock_offset_s);
-	printf("%-32s  %-12s  %-8s  %-8s%s%s\n", b->relay, udp, tls, clock,
-	       b->tls == ANSWER_NO ? "  TLS: " : "", b->tls == ANSWER_NO ? b->tls_error : "");
+		snprintf(clock, sizeof(clock), "%+.1f s", offset);
+	if (b->tls == ANSWER_NO)
+		return json_pack("[s,s,s,s,s+]", b->relay, udp, tls, clock, "TLS: ", b->tls_error);
+	return json_pack("[s,s,s,s]", b->relay, udp, tls, clock);
+}
+
+static void print_beacons(const struct netcheck *n)
+{
+	json_t *rows = json_pack("[[s,s,s,s]]", "BEACON", "UDP", "TLS", "CLOCK");
+
+	for (size_t i = 0; i < n->n_beacons; i++)
+		json_array_append_new(rows, beacon_row(&n->beacons[i]));
+	print_table(rows);
+	json_decref(rows);
 }
 
 static void print_text(const struct netcheck *n)
@@ -128,9 +141,7 @@ static void print_text(const struct netcheck *n)
 		printf("%-14s%s\n", "Hairpinning", word(n->hairpinning, "yes", "no"));
 	print_portmap(&n->portmap);
 	if (n->n_beacons > 0)
-		printf("%-32s  %-12s  %-8s  %s\n", "BEACON", "UDP", "TLS", "CLOCK");
-	for (size_t i = 0; i < n->n_beacons; i++)
-		print_beacon(&n->beacons[i]);
+		print_beacons(n);
 	printf("%s\n", verdict(n));
 }
 

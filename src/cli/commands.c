@@ -17,7 +17,7 @@ static void print_options(const struct option_spec *specs)
 			continue;
 		snprintf(left, sizeof(left), "%s%s%s", specs->name, specs->value ? " " : "",
 			 specs->value ? specs->value : "");
-		printf("  %-24s %s\n", left, specs->summary);
+		printf("  %-27s %s\n", left, specs->summary);
 	}
 }
 

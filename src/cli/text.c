@@ -95,6 +95,41 @@ bool fancy(int fd)
 	return isatty(fd) && !(no && *no) && !(term && strcmp(term, "dumb") == 0);
 }
 
+/* Columns of a terminal: UTF-8 characters. */
+static size_t width_of(const char *text)
+{
+	size_t width = 0;
+
+	for (; *text; text++)
+		width += (*text & 0xc0) != 0x80;
+	return width;
+}
+
+enum { COLUMNS_MAX = 12 };
+
+void print_table(const json_t *rows)
+{
+	size_t widths[COLUMNS_MAX] = { 0 }, i, n;
+	const json_t *row, *cell;
+
+	json_array_foreach(rows, i, row)
+		json_array_foreach(row, n, cell) {
+			size_t width = width_of(json_string_value(cell));
+
+			if (n + 1 < json_array_size(row) && n < COLUMNS_MAX && width > widths[n])
+				widths[n] = width;
+		}
+	json_array_foreach(rows, i, row) {
+		json_array_foreach(row, n, cell) {
+			const char *text = json_string_value(cell);
+			bool last = n + 1 == json_array_size(row);
+
+			printf("%s%*s", text, last ? 0 : (int)(widths[n] - width_of(text)) + 2, "");
+		}
+		printf("\n");
+	}
+}
+
 void print_json(const json_t *object)
 {
 	json_t *whole = json_pack("{s:i}", "v", 1);

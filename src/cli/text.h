@@ -24,6 +24,10 @@ const char *host_of(const char *relay, char out[PATH_SIZE]);
 /* Progress and colour are for this terminal: no NO_COLOR, no TERM=dumb. */
 bool fancy(int fd);
 
+/* Rows of cells (texts), in columns as wide as they need, on stdout.  The last cell of a row may be
+ * longer than its column. */
+void print_table(const json_t *rows);
+
 /* One line of JSON on stdout, "v":1 first. */
 void print_json(const json_t *object);
 

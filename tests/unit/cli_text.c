@@ -140,26 +140,50 @@ static void files_are_not_fancy(void **state)
 	close(master);
 }
 
-/* print_json() writes to stdout: look into a file in its place. */
-static void json_is_one_line_with_its_version_first(void **state)
+/* What goes to stdout: look into a file in its place. */
+static void check_printed(void (*print)(const json_t *), const json_t *what, const char *expected)
 {
-	json_t *object = json_pack("{s:s,s:f}", "address", "x\ny", "rtt_ms", 0.1);
-	char text[200] = "";
+	char text[400] = "";
 	FILE *file = tmpfile();
 	int saved = dup(STDOUT_FILENO);
 
-	(void)state;
 	assert_non_null(file);
 	fflush(stdout);
 	dup2(fileno(file), STDOUT_FILENO);
-	print_json(object);
+	print(what);
+	fflush(stdout);
 	dup2(saved, STDOUT_FILENO);
 	close(saved);
 	assert_true(pread(fileno(file), text, sizeof(text) - 1, 0) > 0);
-	assert_string_equal(text, "{\"v\":1,\"address\":\"x\\ny\",\"rtt_ms\":0.1}\n");
-	assert_int_equal(json_object_size(object), 2); /* not changed */
+	assert_string_equal(text, expected);
 	fclose(file);
+}
+
+static void json_is_one_line_with_its_version_first(void **state)
+{
+	json_t *object = json_pack("{s:s,s:f}", "address", "x\ny", "rtt_ms", 0.1);
+
+	(void)state;
+	check_printed(print_json, object, "{\"v\":1,\"address\":\"x\\ny\",\"rtt_ms\":0.1}\n");
+	assert_int_equal(json_object_size(object), 2); /* not changed */
 	json_decref(object);
+}
+
+/* Columns are as wide as their widest cell, in characters; the last of a row counts for nothing. */
+static void tables_are_aligned(void **state)
+{
+	json_t *rows = json_pack(
+		"[[s,s,s],[s,s,s],[s,s],[s,s,s]]", "PEER", "PATH", "RTT", "ndlvv\xe2\x80\xa6ruh7a",
+		"direct [2001:db8::1]:41641", "7.3 ms", "",
+		"a remark that is longer than the column below which it stands", "x", "y", "z");
+
+	(void)state;
+	check_printed(print_table, rows,
+		      "PEER         PATH                        RTT\n"
+		      "ndlvv\xe2\x80\xa6ruh7a  direct [2001:db8::1]:41641  7.3 ms\n"
+		      "             a remark that is longer than the column below which it stands\n"
+		      "x            y                           z\n");
+	json_decref(rows);
 }
 
 static void absent_members_are_neutral(void **state)
@@ -217,6 +241,7 @@ int main(void)
 		cmocka_unit_test(files_are_not_fancy),
 		cmocka_unit_test(paths_are_named),
 		cmocka_unit_test(json_is_one_line_with_its_version_first),
+		cmocka_unit_test(tables_are_aligned),
 		cmocka_unit_test(absent_members_are_neutral),
 	};
 
