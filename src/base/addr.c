@@ -160,6 +160,16 @@ bool addr_is_link_local(const struct addr *a)
 	return a->family == ADDR_V6 && a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80;
 }
 
+bool addr_is_private(const struct addr *a)
+{
+	const uint8_t *ip = a->ip;
+
+	if (a->family == ADDR_V4)
+		return ip[0] == 10 || (ip[0] == 172 && (ip[1] & 0xf0) == 16) ||
+		       (ip[0] == 192 && ip[1] == 168) || (ip[0] == 100 && (ip[1] & 0xc0) == 64);
+	return a->family == ADDR_V6 && (ip[0] & 0xfe) == 0xfc;
+}
+
 bool addr_is_usable(const struct addr *a)
 {
 	if (addr_is_unspecified(a) || a->port == 0)

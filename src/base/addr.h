@@ -55,6 +55,8 @@ bool path_equal(const struct path *a, const struct path *b);
 bool addr_is_loopback(const struct addr *a);
 bool addr_is_unspecified(const struct addr *a); /* 0.0.0.0, :: or ADDR_NONE */
 bool addr_is_link_local(const struct addr *a);
+/* RFC 1918, RFC 6598 (carriers), RFC 4193: of one network among many. */
+bool addr_is_private(const struct addr *a);
 /* May a datagram be sent there: unicast, not unspecified, not broadcast, not
  * v4-mapped, port not 0. */
 bool addr_is_usable(const struct addr *a);

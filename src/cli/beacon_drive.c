@@ -250,6 +250,11 @@ static int open_tls(struct beacon_drive *d, const struct beacon_drive_config *c,
 	fail_hint(f, "another --tls-listen ADDR:PORT, or none");
 	if (c->tls == BEACON_TLS_MUST)
 		return -1;
+	/* A port that was not asked for is no reason to refuse to work. */
+	fail_error(f, error, "nodes where UDP is blocked cannot use this beacon: TLS at %s", text);
+	fail_hint(f, "another --tls-listen ADDR:PORT, or none");
+	if (error == GW_E_PERMISSION)
+		fail_hint(f, "with CAP_NET_BIND_SERVICE (man godwit, SYSTEMD), or as root");
 	fprintf(stderr, "godwit: %s\n  try: %s\n", f->message, f->hint);
 	return 0;
 }

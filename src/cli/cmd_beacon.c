@@ -14,6 +14,7 @@
 #include "cli/beacon_control.h"
 #include "cli/beacon_drive.h"
 #include "cli/commands.h"
+#include "cli/notify.h"
 #include "cli/text.h"
 #include "crypto/address.h"
 
@@ -160,8 +161,8 @@ static int take_store(struct run *r)
 	return fail_usage(&r->c->failure, "--store memory", "there is no store \"%.60s\"", store);
 }
 
-/* The address that this host uses towards the world: nothing is sent. */
-static bool default_address(char out[ADDR_TEXT_MAX])
+/* The address that this host uses towards the world, if it can be had: nothing is sent. */
+static void default_address(char out[ADDR_TEXT_MAX])
 {
 	static const char *const AWAY[] = { "192.0.2.1", "2001:db8::1" };
 	struct sockaddr_storage ss;
@@ -184,7 +185,6 @@ static bool default_address(char out[ADDR_TEXT_MAX])
 	}
 	if (found)
 		addr_format_host(&a, out);
-	return found;
 }
 
 /* By which name nodes find this beacon. */
@@ -198,9 +198,8 @@ static int take_name(struct run *r)
 				  "\"%.80s\" is no host name", name);
 	if (!name && !addr_is_unspecified(&r->config.listen))
 		addr_format_host(&r->config.listen, text);
-	else if (!name && !default_address(text))
-		fprintf(stderr, "godwit: this host has no route to the world\n"
-				"  try: --name HOST, by which nodes reach this beacon\n");
+	else if (!name)
+		default_address(text);
 	snprintf(r->host, sizeof(r->host), "%s", name ? name : text);
 	r->config.tls_host = r->host;
 	return 0;
@@ -252,6 +251,7 @@ static void on_signal(void *user, int fd, unsigned events)
 	}
 	if (r->drain)
 		return;
+	notify("STOPPING=1");
 	r->drain = loop_timer_new(r->loop, on_drain, r);
 	r->drain_until = loop_now(r->loop) + DRAIN_S * GW_SEC;
 	if (!r->drain) {
@@ -277,26 +277,48 @@ static int watch_signals(struct run *r)
 	return r->signals ? 0 : fail_errno(&r->c->failure, errno, "cannot start");
 }
 
+/* Behind a router or in a cloud the host's own address is not the one to call. */
+static void doubt_host(const struct run *r)
+{
+	struct addr a;
+
+	if (addr_parse_host(&a, r->host, 0) == 0 && (addr_is_private(&a) || addr_is_loopback(&a)))
+		fprintf(stderr,
+			"godwit: %s is reached from this %s only\n"
+			"  try: --name HOST, by which nodes reach this beacon\n",
+			r->host, addr_is_loopback(&a) ? "host" : "network");
+}
+
+/* As nodes are told of this beacon. */
+static void name_of(const struct run *r, char out[BEACON_TEXT_MAX])
+{
+	struct beacon_name name = { .udp_port = beacon_drive_port(r->drive),
+				    .tls_port = beacon_drive_tls_port(r->drive) };
+
+	memcpy(name.key, r->identity.key, KEY_SIZE);
+	snprintf(name.host, sizeof(name.host), "%s", r->host);
+	beacon_format(&name, out);
+}
+
 static json_t *status(void *user)
 {
 	struct run *r = user;
 	json_t *j = beacon_drive_status(r->drive);
+	char text[BEACON_TEXT_MAX];
 
+	name_of(r, text);
 	json_object_set_new(j, "address", json_string(r->address));
+	json_object_set_new(j, "ready", json_string(text));
 	json_object_set_new(j, "pid", json_integer((json_int_t)getpid()));
 	return j;
 }
 
-static void print_ready(const struct run *r)
+static void say_ready(const struct run *r)
 {
-	struct beacon_name name = { .udp_port = beacon_drive_port(r->drive),
-				    .tls_port = beacon_drive_tls_port(r->drive) };
 	char text[BEACON_TEXT_MAX];
 	json_t *j;
 
-	memcpy(name.key, r->identity.key, KEY_SIZE);
-	snprintf(name.host, sizeof(name.host), "%s", r->host);
-	beacon_format(&name, text);
+	name_of(r, text);
 	j = json_pack("{s:s}", "ready", text);
 	if (r->c->json)
 		print_json(j);
@@ -304,6 +326,7 @@ static void print_ready(const struct run *r)
 		printf("ready %s\n", text);
 	fflush(stdout);
 	json_decref(j);
+	notify("READY=1");
 }
 
 static int serve(struct run *r)
@@ -326,7 +349,9 @@ static int serve(struct run *r)
 	r->control = beacon_control_new(r->loop, fd, status, r);
 	if (!r->control)
 		return fail_error(f, GODWIT_E_NOMEM, "control socket");
-	print_ready(r);
+	if (!options_has(&r->c->options, "--name"))
+		doubt_host(r);
+	say_ready(r);
 	loop_run(r->loop);
 	beacon_drive_goodbye(r->drive);
 	return r->exit;
@@ -410,6 +435,7 @@ void print_beacon_status(const json_t *event)
 	printf("%s  beacon, up %s%s\n", short_address(get_text(event, "address"), brief),
 	       format_duration(get_number(event, "uptime_s"), up),
 	       json_is_true(json_object_get(b, "draining")) ? ", draining" : "");
+	printf("nodes use   --beacon %s\n", get_text(event, "ready"));
 	print_counts(b);
 	printf("refused     %.0f", get_number(b, "refused"));
 	json_object_foreach(drops, name, count)

@@ -4,17 +4,15 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "cli/control.h"
+#include "cli/notify.h"
 
 /* SIGTERM: how long live streams may go on, and how often to look. */
 #define DRAIN_PATIENCE (2 * GW_SEC)
@@ -66,28 +64,6 @@ static void fail(struct session *s, const struct failure *f)
 	s->failed = true;
 	s->failure = *f;
 	stop(s, f->exit);
-}
-
-/* --- the service manager (sd_notify(3)) --- */
-
-static void notify(const char *state)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	size_t len = path ? strlen(path) : 0;
-	int fd;
-
-	if (len == 0 || len >= sizeof(un.sun_path))
-		return;
-	memcpy(un.sun_path, path, len);
-	if (path[0] == '@')
-		un.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	(void)!sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&un,
-		      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
-	close(fd);
 }
 
 /* --- signals --- */

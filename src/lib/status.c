@@ -93,23 +93,26 @@ size_t godwit_node_endpoints(const godwit_node *node, char (*out)[GODWIT_ENDPOIN
 	return count;
 }
 
-/* Where we are, or else where we shall be: the home, the spare, then those of the settings. */
-static int rank_beacon(const struct beacon_info *b)
+/* Where we are, and then where we may soon be: the home, the spare, and those of the settings
+ * that we have not turned away from. */
+static int rank_beacon(const struct beacon_info *b, bool registered)
 {
-	return b->home ? 0 : b->spare ? 1 : 2;
+	if (b->home || b->spare)
+		return b->home ? 0 : 1;
+	return registered && b->state == BEACON_DOWN ? 3 : 2;
 }
 
 static void list_beacons(const godwit_node *node, struct ticket *t)
 {
 	bool registered = godwit_node_registered(node);
 
-	for (int rank = 0; rank < (registered ? 2 : 3); rank++)
+	for (int rank = 0; rank < 3; rank++)
 		for (const struct beacon_ref *i = node_beacon_next(node->core, NULL);
 		     i && t->n_beacons < TICKET_BEACONS_MAX; i = node_beacon_next(node->core, i)) {
 			struct beacon_info info;
 
 			beacon_describe(i, &info);
-			if (info.configured && rank_beacon(&info) == rank)
+			if (info.configured && rank_beacon(&info, registered) == rank)
 				t->beacons[t->n_beacons++] = name_of_beacon(&info);
 		}
 }

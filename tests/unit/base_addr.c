@@ -254,7 +254,7 @@ static void paths_differ_in_either_end_interface_or_conduit(void **state)
 
 static void kinds_are_told_apart(void **state)
 {
-	enum { LOOPBACK = 1, UNSPECIFIED = 2, LINK_LOCAL = 4, USABLE = 8 };
+	enum { LOOPBACK = 1, UNSPECIFIED = 2, LINK_LOCAL = 4, USABLE = 8, PRIVATE = 16 };
 	static const struct {
 		const char *text;
 		int kinds;
@@ -264,7 +264,20 @@ static void kinds_are_told_apart(void **state)
 		{ "0.0.0.1:1", 0 },
 		{ "0.255.255.255:1", 0 },
 		{ "1.0.0.0:1", USABLE },
-		{ "10.0.0.1:1", USABLE },
+		{ "9.255.255.255:1", USABLE },
+		{ "10.0.0.1:1", USABLE | PRIVATE },
+		{ "11.0.0.0:1", USABLE },
+		{ "100.63.255.255:1", USABLE },
+		{ "100.64.0.0:1", USABLE | PRIVATE },
+		{ "100.127.255.255:1", USABLE | PRIVATE },
+		{ "100.128.0.0:1", USABLE },
+		{ "172.15.255.255:1", USABLE },
+		{ "172.16.0.0:1", USABLE | PRIVATE },
+		{ "172.31.255.255:1", USABLE | PRIVATE },
+		{ "172.32.0.0:1", USABLE },
+		{ "192.167.255.255:1", USABLE },
+		{ "192.168.1.10:1", USABLE | PRIVATE },
+		{ "192.169.0.0:1", USABLE },
 		{ "198.51.100.2:0", 0 },
 		{ "126.255.255.255:1", USABLE },
 		{ "127.0.0.1:1", USABLE | LOOPBACK },
@@ -281,7 +294,9 @@ static void kinds_are_told_apart(void **state)
 		{ "[fe80::1%3]:1", USABLE | LINK_LOCAL },
 		{ "[febf::1%3]:1", USABLE | LINK_LOCAL },
 		{ "[fec0::1]:1", USABLE },
-		{ "[fd00::1]:1", USABLE },
+		{ "[fbff::1]:1", USABLE },
+		{ "[fc00::1]:1", USABLE | PRIVATE },
+		{ "[fd00::1]:1", USABLE | PRIVATE },
 		{ "223.255.255.255:1", USABLE },
 		{ "224.0.0.1:1", 0 },
 		{ "239.1.2.3:1", 0 },
@@ -303,7 +318,7 @@ static void kinds_are_told_apart(void **state)
 		int kinds = (addr_is_loopback(&a) ? LOOPBACK : 0) |
 			    (addr_is_unspecified(&a) ? UNSPECIFIED : 0) |
 			    (addr_is_link_local(&a) ? LINK_LOCAL : 0) |
-			    (addr_is_usable(&a) ? USABLE : 0);
+			    (addr_is_private(&a) ? PRIVATE : 0) | (addr_is_usable(&a) ? USABLE : 0);
 
 		if (kinds != rows[i].kinds)
 			fail_msg("%s: %d, not %d", rows[i].text, kinds, rows[i].kinds);
