@@ -19,22 +19,12 @@ enum { VOLLEYS_COUNT = sizeof(VOLLEYS) / sizeof(VOLLEYS[0]), FOLLOW_UPS = 3 };
 
 /* --- kinds of addresses --- */
 
-static bool is_private(const struct addr *a)
-{
-	const uint8_t *ip = a->ip;
-
-	if (a->family == ADDR_V6)
-		return (ip[0] & 0xfe) == 0xfc;
-	return ip[0] == 10 || (ip[0] == 172 && (ip[1] & 0xf0) == 16) ||
-	       (ip[0] == 192 && ip[1] == 168) || (ip[0] == 100 && (ip[1] & 0xc0) == 64);
-}
-
 enum { RANK_BEST = 3 };
 
 /* A better kind of path; 0 is the relay. */
 static unsigned rank(const struct addr *remote)
 {
-	return is_private(remote) ? 3 : remote->family == ADDR_V6 ? 2 : 1;
+	return addr_is_private(remote) ? 3 : remote->family == ADDR_V6 ? 2 : 1;
 }
 
 static bool tellable(const struct addr *a)
@@ -230,7 +220,7 @@ static void take_targets(struct peer *p)
 		const struct addr *a = &u->theirs.list[i].endpoint;
 
 		if (tellable(a) && !is_ours(n, a) && have_family(n, a->family) &&
-		    rank(a) > used_rank(p) && (!is_private(a) || near_us(n, &u->theirs, a)))
+		    rank(a) > used_rank(p) && (!addr_is_private(a) || near_us(n, &u->theirs, a)))
 			add_target(u, a, 0, (uint8_t)i);
 	}
 }
