@@ -204,8 +204,10 @@ def test_contract_netcheck(w):
 
 
 def test_contract_small_ones(w):
-    """id, version, help, config."""
+    """id, version, help, config; the man page has every command and flag of the help."""
     node = Node(w.a, "server")
+    with open(os.path.join(TOP, "docs/man/godwit.1"), encoding="utf-8") as f:
+        manual = f.read().replace("\\-", "-")
     assert one_object(node.run("id", "--json").out, {"v": NUMBER, "address": TEXT})["address"] == node.address
     one_object(node.run("version", "--json").out, {"v": NUMBER, "version": TEXT})
     listed = one_object(node.run("help", "--json").out, {"v": NUMBER, "commands": [{"name": TEXT, "usage": TEXT, "summary": TEXT}]})
@@ -213,6 +215,8 @@ def test_contract_small_ones(w):
         assert command in [c["name"] for c in listed["commands"]], listed
         help_of = one_object(node.run("help", command, "--json").out, {"v": NUMBER, "name": TEXT, "usage": TEXT, "options": [{"name": TEXT, "summary": TEXT}]})
         assert "--json" in [o["name"] for o in help_of["options"]], help_of
+        for flag in [f"godwit {command}", *[o["name"] for o in help_of["options"]]]:
+            assert re.search(rf"{re.escape(flag)}(?![a-z-])", manual), f"{flag} is not in the man page"
     settings = one_object(node.run("config", "--json").out, {"v": NUMBER, "settings": {"beacon": {"source": TEXT}, "relay-only": {"value": TEXT, "source": TEXT}}})
     assert settings["settings"]["beacon"]["value"] == []
 
