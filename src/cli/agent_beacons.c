@@ -84,12 +84,17 @@ static bool is_of(const godwit_beacon_info *b, const godwit_ticket *to)
 	return false;
 }
 
-static void append(char *out, size_t size, const char *what, const char *why)
+static void append(char *out, size_t size, const godwit_beacon_info *b)
 {
 	size_t len = strlen(out);
 
-	snprintf(out + len, size - len, "%s%s%s%s", len ? ", " : "", what, why ? " " : "",
-		 why ? why : "");
+	snprintf(out + len, size - len, "%s%s", len ? ", " : "", b->relay);
+	if (b->state == GODWIT_BEACON_READY)
+		return;
+	len = strlen(out);
+	snprintf(out + len, size - len, " %s%s%s%s", beacon_trouble(b->error),
+		 b->tls_error ? " (TLS: " : "", b->tls_error ? b->tls_error : "",
+		 b->tls_error ? ")" : "");
 }
 
 enum beacon_verdict agent_judge_beacons(const struct agent *a, const godwit_ticket *to, char *out,
@@ -108,7 +113,7 @@ enum beacon_verdict agent_judge_beacons(const struct agent *a, const godwit_tick
 		bool is_ready = b->state == GODWIT_BEACON_READY;
 
 		if (is_of(b, to) && is_ready == (ready > 0))
-			append(out, size, b->relay, is_ready ? NULL : beacon_trouble(b->error));
+			append(out, size, b);
 	}
 	free(list);
 	return of == 0 ? BEACONS_NONE : ready == 0 ? BEACONS_SILENT : BEACONS_ANSWER;
@@ -154,6 +159,7 @@ static json_t *describe(const godwit_beacon_info *b)
 			    ready ? json_real((double)b->clock_offset_ms / 1e3) : json_null());
 	json_object_set_new(j, "error",
 			    b->error ? json_string(beacon_trouble(b->error)) : json_null());
+	json_object_set_new(j, "tls_error", text_or_null(b->tls_error));
 	json_object_set_new(j, "fault", text_or_null(b->fault));
 	return j;
 }

@@ -625,8 +625,10 @@ void node_conduit_down(struct node *n, uint32_t via, int error, gw_time now)
 				if (b->racers[k]->path.via == via)
 					link_close(b->racers[k], CLOSE_NONE, error, NULL, 0, now);
 			if (idle(b) && b->redial_at == GW_NEVER) {
-				if (b->n_addrs > 0 || error != GW_E_UNREACHABLE)
-					b->error = error;
+				/* Why TLS cannot be had is for the owner of the conduit to
+				 * tell: here a proxy's "denied" would be taken for the beacon's. */
+				if (b->n_addrs > 0)
+					b->error = GW_E_UNREACHABLE;
 				give_up(b, now);
 			}
 		}

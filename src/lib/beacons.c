@@ -81,7 +81,8 @@ void relay_text(const struct beacon_ref *b, char relay[GODWIT_RELAY_SIZE], char 
 	set_transport(transport, info.tls);
 }
 
-static void describe(const struct beacon_info *info, godwit_beacon_info *out, gw_time now)
+static void describe(const godwit_node *node, const struct beacon_info *info,
+		     godwit_beacon_info *out, gw_time now)
 {
 	struct beacon_name name = name_of_beacon(info);
 
@@ -105,6 +106,8 @@ static void describe(const struct beacon_info *info, godwit_beacon_info *out, gw
 	out->clock_offset_ms = info->clock_offset_ms;
 	out->error = info->state == BEACON_READY ? 0 : info->error;
 	out->fault = info->fault;
+	if (info->state != BEACON_READY && info->tls_port)
+		out->tls_error = conduits_trouble(&node->conduits, info->host, info->tls_port);
 }
 
 size_t godwit_node_beacons(const godwit_node *node, godwit_beacon_info *out, size_t max)
@@ -118,7 +121,7 @@ size_t godwit_node_beacons(const godwit_node *node, godwit_beacon_info *out, siz
 
 		beacon_describe(b, &info);
 		if (count < max) {
-			describe(&info, &out[count], now);
+			describe(node, &info, &out[count], now);
 			out[count].alternate_port = b->alternate_port;
 		}
 		count++;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/conduits.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,16 @@ struct conduit {
 	struct udp *udp; /* NULL: it is a TLS link */
 	struct loop_source *source;
 	struct tls_link *tls;
+	char host[WIRE_HOST_MAX + 1]; /* of a TLS link */
+	uint16_t port;
+	bool opened;
+};
+
+struct trouble {
+	struct list_item link;
+	char host[WIRE_HOST_MAX + 1];
+	uint16_t port;
+	char text[TROUBLE_SIZE];
 };
 
 struct lookup {
@@ -93,12 +104,61 @@ static void drop(struct conduit *c)
 	free(c);
 }
 
+/* --- why TLS cannot be had --- */
+
+static struct trouble *find_trouble(const struct conduits *c, const char *host, uint16_t port)
+{
+	list_each(&c->troubles, i, next) {
+		struct trouble *t = container_of(i, struct trouble, link);
+
+		if (t->port == port && strcmp(t->host, host) == 0)
+			return t;
+	}
+	return NULL;
+}
+
+static void forget_trouble(struct conduits *c, struct trouble *t)
+{
+	if (!t)
+		return;
+	list_remove(&t->link);
+	c->n_troubles--;
+	free(t);
+}
+
+static void note_trouble(struct conduits *c, const struct conduit *of, const char *text)
+{
+	struct trouble *t;
+
+	forget_trouble(c, find_trouble(c, of->host, of->port));
+	if (c->n_troubles == TLS_TROUBLES_MAX)
+		forget_trouble(c, container_of(list_first(&c->troubles), struct trouble, link));
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return;
+	memcpy(t->host, of->host, sizeof(t->host));
+	t->port = of->port;
+	snprintf(t->text, sizeof(t->text), "%s", text);
+	list_append(&c->troubles, &t->link);
+	c->n_troubles++;
+}
+
+const char *conduits_trouble(const struct conduits *c, const char *host, uint16_t port)
+{
+	const struct trouble *t = find_trouble(c, host, port);
+
+	return t ? t->text : NULL;
+}
+
 /* --- TLS links --- */
 
 static void on_tls_open(void *user)
 {
 	struct conduit *c = user;
+	struct conduits *all = &c->node->conduits;
 
+	c->opened = true;
+	forget_trouble(all, find_trouble(all, c->host, c->port));
 	node_conduit_up(c->node->core, c->via, loop_clock());
 	drive_soon(c->node);
 }
@@ -109,7 +169,8 @@ static void on_tls_closed(void *user, int error, const char *text)
 	godwit_node *node = c->node;
 	uint32_t via = c->via;
 
-	(void)text;
+	if (!c->opened)
+		note_trouble(&node->conduits, c, text);
 	drop(c);
 	node_conduit_down(node->core, via, error, loop_clock());
 	drive_soon(node);
@@ -138,6 +199,8 @@ static int open_tls(godwit_node *node, const struct io_request *r)
 	c = add(node, r->via);
 	if (!c)
 		return GW_E_NOMEM;
+	memcpy(c->host, r->host, sizeof(c->host));
+	c->port = r->port;
 	error = tls_link_connect(&c->tls, node->loop, &config, &EVENTS, c);
 	if (error)
 		drop(c);
@@ -272,6 +335,7 @@ void conduits_init(struct conduits *c)
 	map_init(&c->by_via, 0); /* we choose the keys */
 	list_init(&c->all);
 	list_init(&c->lookups);
+	list_init(&c->troubles);
 }
 
 void conduits_clear(struct conduits *c)
@@ -284,5 +348,7 @@ void conduits_clear(struct conduits *c)
 	}
 	list_each(&c->all, i, tmp)
 		drop(container_of(i, struct conduit, link));
+	while (c->n_troubles > 0)
+		forget_trouble(c, container_of(list_first(&c->troubles), struct trouble, link));
 	map_clear(&c->by_via);
 }

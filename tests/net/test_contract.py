@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 
-from netlab import TOP, Node, binary
+from netlab import TOP, Node, binary, wait
 from test_beacon import AT, Beacon
 from test_moves import helper
 from test_services import two_lines
@@ -187,6 +187,30 @@ def test_contract_beacon_says_what_is_amiss(w):
     process = node.spawn("beacon", "--listen", "10.1.1.1:4443", "--tls-listen", "none", "--name", "b.example")
     process.wait_out("^ready ")
     assert process.err() == "", process.err()
+
+
+def test_contract_why_no_tls(w):
+    """Where UDP is blocked the reason why TLS fails is told: it is what can be mended."""
+    w.forwarding(False)
+    beacon, client = Beacon(w), Node(w.b, "client")
+    proxy = w.r.spawn("python3", "-c", "import socket\ns=socket.create_server(('10.1.1.1',3128)); print('ok',flush=True)\n"
+                                       "while True:\n c=s.accept()[0]; c.recv(999); c.sendall(b'HTTP/1.1 403 Forbidden\\r\\n\\r\\n'); c.close()")
+    proxy.wait_out("^ok$")
+    blocked = f"{beacon.key}@{AT}:4999/443"
+    stranger = Node(w.b, "stranger").address
+    for url, why in (("http://10.1.1.1:1", "proxy 10.1.1.1:1: connection refused"), ("http://10.1.1.1:3128", "proxy 10.1.1.1:3128 refused: 403"),
+                     ("https://10.1.1.1:3128", "HTTPS_PROXY: https:// proxies are not supported")):
+        client.env["HTTPS_PROXY"] = url
+        r = client.run("ping", stranger, "-c", "1", "--beacon", blocked)
+        two_lines(r, 4)
+        assert f"no beacon answers: {AT}:4999 timed out (TLS: {why}" in r.err, r.err
+    client.env["HTTPS_PROXY"] = "http://10.1.1.1:1"
+    process = client.spawn("up", "--beacon", blocked)
+    wait(lambda: process.running() and client.run("status").code == 0 and client.status()["beacons"][0]["tls_error"], 10, "tls_error in status")
+    del client.env["HTTPS_PROXY"]
+    process.stop()
+    client.up("--beacon", blocked)
+    assert client.status()["beacons"][0]["tls_error"] is None
 
 
 def test_contract_netcheck(w):
