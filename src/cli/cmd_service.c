@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/addr.h"
 #include "cli/commands.h"
 #include "cli/text.h"
 
@@ -74,6 +75,21 @@ static void print_offer(const json_t *event)
 		       strstr(name, ".sock") ? "" : ".sock", get_text(event, "ticket"), name);
 }
 
+/* A ticket without a beacon, and with no address but those of a private network. */
+static void doubt_ticket(const char *text)
+{
+	godwit_ticket t;
+	struct addr a;
+
+	if (godwit_ticket_parse(text, &t) < 0 || t.beacon_count > 0)
+		return;
+	for (size_t i = 0; i < t.endpoint_count; i++)
+		if (addr_parse(&a, t.endpoints[i]) < 0 || !addr_is_private(&a))
+			return;
+	fprintf(stderr, "godwit: only the same network can reach this: there is no beacon\n"
+			"  try: --beacon ADDRESS@HOST:PORT, as `godwit beacon` prints it\n");
+}
+
 static void expose_event(void *user, const json_t *event)
 {
 	const struct cli *c = user;
@@ -83,6 +99,8 @@ static void expose_event(void *user, const json_t *event)
 	else
 		print_offer(event);
 	fflush(stdout);
+	if (!c->json)
+		doubt_ticket(get_text(event, "ticket"));
 	if (*get_text(event, "silent_beacons"))
 		fprintf(stderr, "godwit: no beacon answers yet: %s\n  try: godwit netcheck\n",
 			get_text(event, "silent_beacons"));

@@ -99,8 +99,11 @@ static void explain_unreachable(const struct op *op, struct failure *f)
 
 	switch (agent_judge_beacons(op->agent, &op->to, which, sizeof(which))) {
 	case BEACONS_NONE:
-		if (endpoints)
+		if (endpoints) {
+			fail_hint(f, "see that the other node runs and its UDP port can be "
+				     "reached; behind a NAT give it a --beacon");
 			break;
+		}
 		fail_message(f, "no endpoint of that address is known");
 		fail_hint(f,
 			  "--beacon ADDRESS@HOST:PORT, or a ticket in its place: `godwit ticket` "

@@ -136,6 +136,24 @@ def test_contract_expose_and_tickets(w):
     one_object(process.out(), offer)
 
 
+def test_contract_expose_without_a_beacon(w):
+    """Behind a NAT that is a mistake: said, without touching what is printed."""
+    node = Node(w.a, "server")
+    process = node.spawn("expose", "5432", "--allow", "any")
+    process.wait_out(r"godwit forward")
+    wait(lambda: "  try: --beacon" in process.err(), 5, "the remark")
+    assert process.err().startswith("godwit: only the same network can reach this: there is no beacon\n"), process.err()
+    process.stop()
+    w.a.ip_batch("address add 198.51.100.7/32 dev eth0")
+    process = node.spawn("expose", "5432", "--allow", "any")
+    process.wait_out(r"godwit forward")
+    assert process.err() == "", process.err()
+    w.forwarding(False)
+    r = Node(w.b, "client").run("ping", node.ticket("5432"), "-c", "1")
+    two_lines(r, 4)
+    assert "behind a NAT give it a --beacon" in r.err, repr(r)
+
+
 def test_contract_ticket_names_beacons_to_come(w):
     """The first ticket names a second beacon that has not answered yet; it may be the spare in a moment."""
     beacon, node = Beacon(w), Node(w.a, "server")
