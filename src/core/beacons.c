@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/connection.h"
 #include "core/records.h"
 #include "core/outbox.h"
 #include "core/relayed.h"
@@ -381,6 +382,8 @@ static void on_closed(struct link *l, gw_time now)
 	b->error = l->error;
 	if (l->broke)
 		b->fault = "broke the protocol";
+	b->node->in_use |=
+		l->error == GW_E_IN_USE && claim_replaces(b->node, l->reason, l->reason_len);
 	if (l->path.via || was_up)
 		close_tls(b);
 	if (was_up) {
@@ -407,10 +410,11 @@ static void ask_alternate(struct beacon_ref *b)
 	uint8_t data[WIRE_ADDRESS_REQUEST_SIZE];
 	struct path path = { .remote = b->link->path.remote };
 
-	b->alternate = (struct addr){ 0 };
+	b->alternate = b->alternate_asked = (struct addr){ 0 };
 	if (b->alternate_port == 0 || b->link->path.via)
 		return;
 	path.remote.port = b->alternate_port;
+	b->alternate_asked = path.remote;
 	rng_bytes(b->node->rng, b->alternate_token, sizeof(b->alternate_token));
 	memcpy(r.token, b->alternate_token, sizeof(r.token));
 	wire_address_request_encode(data, &r);
@@ -505,7 +509,7 @@ int beacons_init(struct node *n, gw_time now)
 {
 	list_init(&n->refs);
 	n->created_at = now;
-	n->homes_at = n->publish_at = GW_NEVER;
+	n->homes_at = n->publish_at = n->older_at = GW_NEVER;
 	n->links = (struct link_host){
 		.rng = n->rng,
 		.tls = &n->tls,
@@ -642,6 +646,7 @@ static void ask_for_udp(struct beacon_ref *b, gw_time now)
 	struct wire_address_request r = { 0 };
 	uint8_t data[WIRE_ADDRESS_REQUEST_SIZE];
 
+	b->udp_asked = true;
 	rng_bytes(b->node->rng, b->udp_token, sizeof(b->udp_token));
 	memcpy(r.token, b->udp_token, sizeof(r.token));
 	wire_address_request_encode(data, &r);
@@ -652,6 +657,20 @@ static void ask_for_udp(struct beacon_ref *b, gw_time now)
 	}
 	b->udp_at = now + GAPS[b->udp_tries < 2 ? b->udp_tries : 2];
 	b->udp_tries++;
+}
+
+/* Nobody else may say where a beacon is. */
+static bool is_address_of(const struct beacon_ref *b, const struct addr *a)
+{
+	for (size_t i = 0; i < b->n_addrs; i++)
+		if (addr_equal(&b->addrs[i], a))
+			return true;
+	return false;
+}
+
+static bool answers(const struct wire_address_reply *r, const uint8_t token[WIRE_TOKEN_SIZE])
+{
+	return memcmp(r->token, token, WIRE_TOKEN_SIZE) == 0;
 }
 
 void beacons_address_reply(struct node *n, const struct path *path, const uint8_t *data, size_t len,
@@ -670,11 +689,13 @@ void beacons_address_reply(struct node *n, const struct path *path, const uint8_
 		struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
 		struct path back = { .remote = path->remote };
 
-		if (b->link && memcmp(r.token, b->alternate_token, sizeof(r.token)) == 0)
+		if (b->link && addr_equal(&path->remote, &b->alternate_asked) &&
+		    answers(&r, b->alternate_token))
 			b->alternate = r.endpoint;
-		if (!b->link || !b->link->path.via ||
-		    memcmp(r.token, b->udp_token, sizeof(r.token)) != 0)
+		if (!b->link || !b->link->path.via || path->via || !b->udp_asked ||
+		    !is_address_of(b, &path->remote) || !answers(&r, b->udp_token))
 			continue;
+		b->udp_asked = false;
 		move_to(b, &back);
 		b->udp_at = GW_NEVER;
 		close_tls(b);
@@ -867,6 +888,17 @@ struct beacon_ref *node_beacon_next(const struct node *n, const struct beacon_re
 	return i ? container_of(i, struct beacon_ref, all_link) : NULL;
 }
 
+/* Two that see us at different hosts: one of them lies, or our ways to them differ. */
+static bool is_contradicted(const struct beacon_ref *b)
+{
+	for (const struct beacon_ref *o = node_beacon_next(b->node, NULL); o;
+	     o = node_beacon_next(b->node, o))
+		if (o->configured && o->welcome && o->observed.family == b->observed.family &&
+		    !addr_same_host(&o->observed, &b->observed))
+			return b->configured && b->welcome && b->observed.family != ADDR_NONE;
+	return false;
+}
+
 void beacon_describe(const struct beacon_ref *b, struct beacon_info *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -885,6 +917,8 @@ void beacon_describe(const struct beacon_ref *b, struct beacon_info *out)
 	out->clock_offset_ms = b->clock_offset_ms;
 	out->error = b->error;
 	out->fault = b->fault;
+	if (!out->fault && is_contradicted(b))
+		out->fault = "sees us at another address than others do";
 	if (b->n_addrs > 0)
 		out->endpoint = b->addrs[0];
 	if (b->link) {

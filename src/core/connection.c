@@ -571,9 +571,7 @@ void connection_free(struct connection *c)
 
 /* --- reading --- */
 
-/* Is that the word of a newer process with our own key?  Only then is it more than a peer's
- * opinion. */
-static bool claim_replaces(const struct node *n, const uint8_t *reason, size_t len)
+bool claim_replaces(const struct node *n, const uint8_t *reason, size_t len)
 {
 	struct wire_claim theirs;
 

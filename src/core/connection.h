@@ -41,5 +41,8 @@ void connection_schedule(struct connection *c, gw_time now);
 void connection_hello(struct connection *c);
 gw_time connection_rtt(const struct connection *c);
 gw_time connection_silence_limit(const struct connection *c);
+/* Is the reason of a CLOSE_IN_USE the word of a newer process with our own key?  Only then is it
+ * more than somebody's opinion. */
+bool claim_replaces(const struct node *n, const uint8_t *reason, size_t len);
 
 #endif

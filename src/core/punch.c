@@ -335,6 +335,7 @@ void punch_used(struct connection *c, gw_time now)
 	if (!u) /* never relayed */
 		return;
 	if (c->relay) {
+		u->revealed = (struct addr){ 0 };
 		reveal(c);
 	} else {
 		spray_end(p, c->path.via);

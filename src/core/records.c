@@ -91,10 +91,26 @@ static bool can_ask(const struct beacon_ref *b)
 	return b->link && b->welcome;
 }
 
+static bool has_home(const struct peer *p, const struct beacon_ref *b)
+{
+	for (size_t i = 0; i < p->n_homes; i++)
+		if (p->homes[i] == b)
+			return true;
+	return false;
+}
+
+/* Not the beacons of other peers: whom we look for is not their business. */
+static bool concerns(const struct peer *p, const struct beacon_ref *b)
+{
+	return b->configured || has_home(p, b);
+}
+
 static void ask(struct beacon_ref *b, struct peer *p)
 {
 	struct beacon_frame f = { .type = BEACON_LOOKUP };
 
+	if (p->lookups_open == sizeof(p->asked) / sizeof(p->asked[0]))
+		return;
 	f.lookup.request = p->lookup;
 	if (p->n_live > 0 && !b->watches_full) {
 		f.lookup.flags = LOOKUP_WATCH;
@@ -102,7 +118,7 @@ static void ask(struct beacon_ref *b, struct peer *p)
 	}
 	memcpy(f.lookup.key, p->key, KEY_SIZE);
 	link_send(b->link, &f);
-	p->lookups_open++;
+	p->asked[p->lookups_open++] = b;
 }
 
 static void end_request(struct peer *p)
@@ -135,7 +151,7 @@ void records_lookup(struct peer *p, gw_time now)
 	list_each(&n->refs, i, tmp) {
 		struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
 
-		if (can_ask(b))
+		if (can_ask(b) && concerns(p, b))
 			ask(b, p);
 		else if (b->configured)
 			beacons_want(b, now);
@@ -181,26 +197,32 @@ void records_beacon_ready(struct beacon_ref *b, gw_time now)
 	list_each(&b->node->peers, i, tmp) {
 		struct peer *p = container_of(i, struct peer, all_link);
 
-		if ((dial_active(p) || p->n_live > 0) && (p->lookup || new_request(p)))
+		if (concerns(p, b) && (dial_active(p) || p->n_live > 0) &&
+		    (p->lookup || new_request(p)))
 			ask(b, p);
 	}
+}
+
+/* False: it was not asked, or has answered already: a beacon answers for itself alone. */
+static bool answered(struct peer *p, const struct beacon_ref *b)
+{
+	for (size_t i = 0; i < p->lookups_open; i++)
+		if (p->asked[i] == b) {
+			p->asked[i] = p->asked[--p->lookups_open];
+			return true;
+		}
+	return false;
 }
 
 void records_beacon_lost(struct beacon_ref *b, gw_time now)
 {
 	(void)now;
 	b->published = false;
+	list_each(&b->node->peers, i, tmp)
+		(void)answered(container_of(i, struct peer, all_link), b);
 }
 
 /* --- what comes back --- */
-
-static bool has_home(const struct peer *p, const struct beacon_ref *b)
-{
-	for (size_t i = 0; i < p->n_homes; i++)
-		if (p->homes[i] == b)
-			return true;
-	return false;
-}
 
 static void forget_homes(struct peer *p)
 {
@@ -288,22 +310,16 @@ static struct peer *asked_by(const struct node *n, uint64_t request)
 	return request ? map_get(&n->by_request, request) : NULL;
 }
 
-static void answered(struct peer *p)
-{
-	if (p && p->lookups_open > 0)
-		p->lookups_open--;
-}
-
 void records_record(struct beacon_ref *b, const struct beacon_frame *f, gw_time now)
 {
 	struct node *n = b->node;
 	struct peer *asked = asked_by(n, f->record.request);
+	bool first = asked && answered(asked, b);
 	struct wire_record r;
 
-	answered(asked);
 	if (f->record.record_len == 0) {
 		/* Registered there, but not published: the beacon itself will do. */
-		if (asked && (f->record.flags & RECORD_HERE) && asked->record_sequence == 0) {
+		if (first && (f->record.flags & RECORD_HERE) && asked->record_sequence == 0) {
 			records_add_home(asked, b);
 			dial_now(asked, now);
 		}
@@ -317,6 +333,7 @@ void records_record(struct beacon_ref *b, const struct beacon_frame *f, gw_time 
 		b->fault = "gave the record of another key";
 		return;
 	}
+	beacons_hold(b); /* a record may name many others, and push out who is not held */
 	for (struct peer *p = NULL; (p = peer_next_of_key(n, r.key, p));) {
 		if (r.sequence > p->record_sequence)
 			newer_record(b, p, &r, f, now);
@@ -325,6 +342,42 @@ void records_record(struct beacon_ref *b, const struct beacon_frame *f, gw_time 
 		else if (p->record_from == b->number)
 			b->fault = "gave an older record than before";
 	}
+	beacons_release(b);
+}
+
+/* Publish above the sequence that a beacon has, at once; one that always has a newer one waits. */
+static void publish_above(struct node *n, uint64_t sequence, gw_time now)
+{
+	bool again = n->older_at != GW_NEVER && now < n->older_at + 2 * REPUBLISH_GAP;
+
+	if (sequence > n->sequence)
+		n->sequence = sequence;
+	n->publish_at = again ? now + REPUBLISH_GAP : now;
+	n->older_at = now;
+}
+
+static const char REFUSES[] = "refuses our record";
+
+static void published(struct beacon_ref *b, const struct beacon_frame *f, gw_time now)
+{
+	struct node *n = b->node;
+
+	b->publish_request = 0;
+	if (f->result.status == RESULT_OK) {
+		b->published = true;
+		n->beacons_changed = true;
+		if (b->fault == REFUSES)
+			b->fault = NULL;
+		return;
+	}
+	if (f->result.status == RESULT_OLDER &&
+	    f->result.sequence < wall_ms(n, now) + CLOCK_AHEAD_MAX) {
+		publish_above(n, f->result.sequence, now);
+		return;
+	}
+	if (f->result.status == RESULT_BAD || f->result.status == RESULT_OLDER)
+		b->fault = REFUSES;
+	n->publish_at = now + REPUBLISH_GAP;
 }
 
 void records_result(struct beacon_ref *b, const struct beacon_frame *f, gw_time now)
@@ -333,22 +386,12 @@ void records_result(struct beacon_ref *b, const struct beacon_frame *f, gw_time 
 	struct peer *p;
 
 	if (f->result.request != 0 && f->result.request == b->publish_request) {
-		b->publish_request = 0;
-		if (f->result.status == RESULT_OK) {
-			b->published = true;
-			n->beacons_changed = true;
-		} else if (f->result.status == RESULT_OLDER &&
-			   f->result.sequence < wall_ms(n, now) + CLOCK_AHEAD_MAX) {
-			if (f->result.sequence > n->sequence)
-				n->sequence = f->result.sequence;
-			n->publish_at = now;
-		} else {
-			n->publish_at = now + 10 * GW_SEC;
-		}
+		published(b, f, now);
 		return;
 	}
 	p = asked_by(n, f->result.request);
-	answered(p);
+	if (p && !answered(p, b))
+		return;
 	if (p && f->result.status == RESULT_LIMIT && p->watched && !b->watches_full) {
 		b->watches_full = true;
 		ask(b, p);

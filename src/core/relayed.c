@@ -171,7 +171,8 @@ void relayed_revealed(struct beacon_ref *b, uint64_t channel, const struct addr 
 {
 	struct connection *c = map_get(&b->node->by_channel, channel);
 
-	if (c && c->relay == b && c->peer && c->peer->punch)
+	/* The beacon of a peer's choice might name any victim. */
+	if (c && c->relay == b && b->configured && c->peer && c->peer->used == c && c->peer->punch)
 		c->peer->punch->revealed = *endpoint;
 }
 

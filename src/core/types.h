@@ -82,6 +82,7 @@ enum {
 #define PUNCH_FOLLOW (10 * GW_MSEC)
 #define PUNCH_OVER (5 * GW_SEC) /* a round */
 #define ROUND_GAP (5 * GW_SEC)  /* on average, beyond ROUNDS_AT_ONCE */
+#define REPUBLISH_GAP (10 * GW_SEC)
 #define SPRAY_AFTER (1500 * GW_MSEC)
 #define SPRAY_TICK (10 * GW_MSEC)
 #define SPRAY_LASTS (10 * GW_SEC)
@@ -130,11 +131,13 @@ struct beacon_ref {
 	uint32_t tls_via;  /* conduit, 0 none */
 	bool tls_up;
 	uint8_t udp_token[WIRE_TOKEN_SIZE];
+	bool udp_asked; /* and not answered */
 
 	bool draining;
 	struct addr observed;
 	uint16_t alternate_port;
-	struct addr alternate; /* where its alternate port sees us */
+	struct addr alternate;       /* where its alternate port sees us */
+	struct addr alternate_asked; /* that port, once it was asked */
 	uint8_t alternate_token[WIRE_TOKEN_SIZE];
 	int64_t clock_offset_ms; /* its clock minus ours */
 	int error;               /* why there is no link */
@@ -357,7 +360,9 @@ struct peer {
 	uint64_t lookup;          /* request in progress; 0: none; in node->by_request */
 	bool watched;             /* a beacon was asked to tell of changes */
 	gw_time lookup_at;        /* last sent; GW_NEVER: never */
-	size_t lookups_open;      /* beacons that have not answered */
+	/* those that have not answered; to be compared, not to be followed */
+	const struct beacon_ref *asked[CONFIGURED_MAX + WIRE_HOMES_MAX];
+	size_t lookups_open;
 
 	struct list connections;
 	struct connection *used;
@@ -427,6 +432,7 @@ struct node {
 	gw_time homes_at;   /* choose them then; GW_NEVER */
 	uint64_t sequence;  /* of our record, last */
 	gw_time publish_at; /* GW_NEVER */
+	gw_time older_at;   /* a beacon last had a newer record of ours; GW_NEVER */
 	uint64_t next_request;
 	uint32_t next_via;
 	bool beacons_changed;  /* event pending */
