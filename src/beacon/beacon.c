@@ -76,7 +76,10 @@ static void on_frame(struct link *l, const struct beacon_frame *f, gw_time now)
 {
 	struct session *s = l->user;
 
-	if (s->state == SESSION_ATTENDED)
+	if (!budget_take(s->beacon, s->key, s->source, METER_FRAMES, 1, now)) {
+		s->beacon->stats.refused++;
+		session_fail(s, CLOSE_LIMIT, now);
+	} else if (s->state == SESSION_ATTENDED)
 		on_attended(s, f, now);
 	else if (f->type == BEACON_ATTEND)
 		session_attend(s, f, now);
@@ -130,6 +133,11 @@ static void init_tables(struct beacon *b)
 	map_init(&b->channels, rng_u64(b->rng));
 }
 
+static void answer(struct link_host *h, const struct path *to, const uint8_t *data, size_t len)
+{
+	(void)beacon_queue(h->user, to, data, len);
+}
+
 static void init_links(struct beacon *b)
 {
 	struct link_host *h = &b->links;
@@ -138,6 +146,8 @@ static void init_links(struct beacon *b)
 	h->tls = &b->tls;
 	h->server = true;
 	h->half_open_max = b->limits.half_open;
+	h->queued_max = b->limits.frame_bytes;
+	h->answer = answer;
 	h->admit = session_admit;
 	h->accept = accept_key;
 	h->on_up = session_up;
@@ -373,7 +383,9 @@ void beacon_stats_get(const struct beacon *b, struct beacon_stats *out)
 	out->half_open = b->links.n_half_open;
 	out->channels = b->channels.count;
 	out->watches = b->n_watches;
-	out->conduits = b->conduits.count;
+	out->conduits = b->conduits.count - b->n_coming;
+	out->coming = b->n_coming;
+	out->retries = b->links.retries;
 	out->accounts = b->keys.count + b->sources.count;
 	out->drops[DROP_MALFORMED] += b->links.drop_malformed;
 	out->drops[DROP_NO_LINK] += b->links.drop_no_link;

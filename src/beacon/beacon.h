@@ -41,6 +41,7 @@ enum beacon_meter {
 	METER_PUBLISHES,
 	METER_HANDSHAKES, /* per source only */
 	METER_TESTS,      /* per key only */
+	METER_FRAMES,     /* of any kind; beyond it the connection is closed */
 	METERS
 };
 
@@ -48,8 +49,11 @@ struct beacon_limits {
 	struct beacon_rate per_key[METERS], per_source[METERS];
 	size_t sessions, half_open, channels, watches, accounts;
 	size_t source_sessions, source_half_open;
+	/* half-open ones whose address nothing has shown to be true: more of them get a Retry */
+	size_t unproven, source_unproven;
 	size_t session_channels; /* of both directions */
 	size_t session_opened, session_watches, session_requests;
+	size_t frame_bytes; /* that wait to be acknowledged, all sessions together */
 };
 
 /* --- making one --- */
@@ -86,11 +90,16 @@ bool beacon_transmit(struct beacon *b, struct batch *out, gw_time now);
 gw_time beacon_expiry(const struct beacon *b);
 void beacon_expire(struct beacon *b, gw_time now);
 
-/* A TLS link `via` (>= BEACON_CONDUITS) has come: its datagrams have path.remote
- * addr_of_conduit(via).  `remote` is the far end of its TCP connection.  False: do not take it. */
+/* A TCP connection that may become the TLS link `via` (>= BEACON_CONDUITS); it counts as a
+ * handshake.  `remote` is its far end.  False: do not take it. */
+bool beacon_conduit_coming(struct beacon *b, uint32_t via, const struct addr *remote, gw_time now);
+/* The link is there (with or without beacon_conduit_coming() before): its datagrams have
+ * path.remote addr_of_conduit(via).  False: do not take it. */
 bool beacon_conduit_opened(struct beacon *b, uint32_t via, const struct addr *remote, gw_time now);
 /* It has gone: who does not move within 10 s is lost. */
 void beacon_conduit_closed(struct beacon *b, uint32_t via, gw_time now);
+/* Nobody uses it. */
+bool beacon_conduit_is_idle(const struct beacon *b, uint32_t via);
 
 /* --- the store --- */
 
@@ -123,8 +132,11 @@ enum beacon_drop {
 const char *beacon_drop_name(enum beacon_drop d);
 
 struct beacon_stats {
-	size_t sessions, registered, half_open, channels, watches, conduits, accounts;
+	size_t sessions, registered, half_open, channels, watches, accounts;
+	size_t conduits;     /* TLS links */
+	size_t coming;       /* TCP connections that are none yet */
 	uint64_t handshakes; /* begun */
+	uint64_t retries;    /* handshakes that had to show that they are where they say */
 	uint64_t registrations, replaced, lookups, publishes, opens, tests, address_requests;
 	uint64_t relayed_bytes, relayed_packets, relayed_batches;
 	uint64_t refused; /* frames answered with `limit` or `later` */

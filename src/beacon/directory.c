@@ -126,12 +126,13 @@ static struct watched *find_watched(const struct beacon *b, const uint8_t *key)
 	return i ? container_of(i, struct watched, by_key) : NULL;
 }
 
+/* A key may have any number of watchers, a session has not so many watches. */
 static struct watch *find_watch(const struct watched *w, const struct session *s)
 {
 	if (w)
-		list_each(&w->watches, i, next)
-			if (container_of(i, struct watch, by_watched)->session == s)
-				return container_of(i, struct watch, by_watched);
+		list_each(&s->watches, i, next)
+			if (container_of(i, struct watch, by_session)->watched == w)
+				return container_of(i, struct watch, by_session);
 	return NULL;
 }
 

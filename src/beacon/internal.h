@@ -19,8 +19,9 @@ struct account {
 	struct list_item idle_link;
 	bool source;
 	uint32_t refs;
-	uint32_t sessions, half_open, conduits; /* of a source */
-	gw_time full_at[METERS];                /* when the bucket will be full */
+	/* of a source; unproven: half open, and nothing has shown yet that it is there */
+	uint32_t sessions, half_open, unproven, conduits, conduits_coming;
+	gw_time full_at[METERS]; /* when the bucket will be full */
 };
 
 /* NULL: no room. */
@@ -31,6 +32,8 @@ void account_release(struct beacon *b, struct account *a, gw_time now);
 /* Takes from both, or from neither.  One may be NULL. */
 bool budget_take(struct beacon *b, struct account *key, struct account *source,
 		 enum beacon_meter meter, uint64_t amount, gw_time now);
+bool budget_left(const struct beacon *b, const struct account *a, enum beacon_meter meter,
+		 gw_time now);
 bool budget_take_packets(struct beacon *b, struct account *key, struct account *source,
 			 uint64_t bytes, uint64_t packets, gw_time now);
 void limits_default(struct beacon_limits *l);
@@ -47,6 +50,7 @@ struct session {
 	struct link *link;
 	enum session_state state;
 	bool registered;
+	bool unproven; /* counted so */
 	struct list_item all_link;
 	struct list_item conduit_link; /* in its conduit */
 	struct keymap_item by_key;     /* when registered */
@@ -59,14 +63,15 @@ struct session {
 	uint32_t n_channels, n_opened, n_watches, n_requests;
 };
 
-/* A TLS link. */
+/* A TLS link, or a TCP connection on the way to become one. */
 struct conduit {
 	uint32_t via;
+	bool coming;
 	struct account *source;
 	struct list sessions;
 };
 
-bool session_admit(struct link *l, gw_time now);
+enum link_admission session_admit(struct link *l, gw_time now);
 void session_up(struct link *l, gw_time now);
 void session_moved(struct link *l, gw_time now);
 void session_closed(struct link *l, gw_time now);
@@ -176,6 +181,7 @@ struct beacon {
 	size_t n_sessions;
 	struct keymap registered;
 	struct map conduits;
+	size_t n_coming;    /* of them */
 	struct heap timers; /* of sessions */
 
 	struct keymap keys, sources; /* accounts */

@@ -15,6 +15,7 @@ static const struct beacon_limits DEFAULTS = {
 		[METER_LOOKUPS] = { 50, 1000 },
 		[METER_PUBLISHES] = { 1, 20 },
 		[METER_TESTS] = { 0, 8 },
+		[METER_FRAMES] = { 1000, 20000 },
 	},
 	.per_source = {
 		[METER_BYTES] = { 1024 * MIB, 256 * MIB },
@@ -23,18 +24,22 @@ static const struct beacon_limits DEFAULTS = {
 		[METER_LOOKUPS] = { 500, 10000 },
 		[METER_PUBLISHES] = { 20, 2000 },
 		[METER_HANDSHAKES] = { 50, 1000 },
+		[METER_FRAMES] = { 20000, 200000 },
 	},
 	.sessions = 1 << 20,
 	.half_open = 8192,
+	.unproven = 1024,
 	.channels = 1 << 18,
 	.watches = 1 << 20,
 	.accounts = 1 << 21,
 	.source_sessions = 4096,
 	.source_half_open = 512,
+	.source_unproven = 64,
 	.session_channels = 4096,
 	.session_opened = 512,
 	.session_watches = 1024,
 	.session_requests = 64,
+	.frame_bytes = 256 * MIB,
 };
 
 /* A rate of 0 is `burst` a minute. */
@@ -146,6 +151,12 @@ static gw_time after(const struct account *a, const struct beacon_limits *l,
 	gw_time at = time_max(a->full_at[meter], now) + cost(r, amount);
 
 	return at - now > cost(r, r->burst) ? GW_NEVER : at;
+}
+
+bool budget_left(const struct beacon *b, const struct account *a, enum beacon_meter meter,
+		 gw_time now)
+{
+	return after(a, &b->limits, meter, 1, now) != GW_NEVER;
 }
 
 struct taking {

@@ -37,14 +37,19 @@ struct session *session_registered(const struct beacon *b, const uint8_t *key)
 
 static struct conduit *conduit_of(const struct beacon *b, uint32_t via)
 {
-	return via >= BEACON_CONDUITS ? map_get(&b->conduits, via) : NULL;
+	struct conduit *c = via >= BEACON_CONDUITS ? map_get(&b->conduits, via) : NULL;
+
+	return c && !c->coming ? c : NULL;
 }
 
 static void count_source(struct session *s, int change)
 {
 	s->source->sessions += (uint32_t)change;
-	if (s->state == SESSION_OPENING)
-		s->source->half_open += (uint32_t)change;
+	if (s->state != SESSION_OPENING)
+		return;
+	s->source->half_open += (uint32_t)change;
+	if (s->unproven)
+		s->source->unproven += (uint32_t)change;
 }
 
 /* GW_E_LIMIT: no account for it. */
@@ -88,39 +93,73 @@ struct addr session_endpoint(const struct session *s)
 
 /* --- coming --- */
 
-static bool may_come(const struct session *s, gw_time now)
+static bool is_within_limits(const struct session *s)
 {
-	struct beacon *b = s->beacon;
-	const struct account *a = s->source;
+	const struct beacon_limits *l = &s->beacon->limits;
 
-	return b->n_sessions < b->limits.sessions && a->sessions <= b->limits.source_sessions &&
-	       a->half_open <= b->limits.source_half_open &&
-	       budget_take(b, NULL, s->source, METER_HANDSHAKES, 1, now);
+	return s->source->sessions <= l->source_sessions &&
+	       s->source->half_open <= l->source_half_open;
 }
 
-bool session_admit(struct link *l, gw_time now)
+/* Who may be anybody can use up nothing of those whose address it names: not their share of
+ * handshakes, nor all of the beacon's. */
+static enum link_admission judge_unproven(const struct session *s, gw_time now)
+{
+	const struct beacon *b = s->beacon;
+
+	if (!is_within_limits(s) || b->links.n_half_open > b->limits.unproven ||
+	    s->source->unproven > b->limits.source_unproven ||
+	    !budget_left(b, s->source, METER_HANDSHAKES, now))
+		return LINK_PROVE;
+	return LINK_ADMIT;
+}
+
+static enum link_admission judge(const struct session *s, gw_time now)
+{
+	struct beacon *b = s->beacon;
+
+	if (b->n_sessions >= b->limits.sessions)
+		return LINK_REFUSE;
+	if (s->unproven)
+		return judge_unproven(s, now);
+	return is_within_limits(s) && budget_take(b, NULL, s->source, METER_HANDSHAKES, 1, now)
+		       ? LINK_ADMIT
+		       : LINK_REFUSE;
+}
+
+/* TCP has proved the address of a TLS link. */
+static bool is_unproven(const struct link *l)
+{
+	return !l->proven && l->path.via < BEACON_CONDUITS;
+}
+
+enum link_admission session_admit(struct link *l, gw_time now)
 {
 	struct beacon *b = beacon_of(l);
 	struct session *s = calloc(1, sizeof(*s));
+	enum link_admission admission = LINK_REFUSE;
 
 	if (!s)
-		return false;
+		return LINK_REFUSE;
 	s->beacon = b;
 	s->link = l;
+	s->unproven = is_unproven(l);
 	s->dies_at = s->touch_at = GW_NEVER;
 	list_init(&s->ends);
 	list_init(&s->watches);
 	list_init(&s->requests);
-	if (take_source(s, now) < 0 || !may_come(s, now)) {
+	if (take_source(s, now) == 0)
+		admission = judge(s, now);
+	if (admission != LINK_ADMIT) {
 		drop_source(s, now);
 		free(s);
-		return false;
+		return admission;
 	}
 	list_append(&b->sessions, &s->all_link);
 	b->n_sessions++;
 	b->stats.handshakes++;
 	l->user = s;
-	return true;
+	return LINK_ADMIT;
 }
 
 void session_up(struct link *l, gw_time now)
@@ -128,6 +167,10 @@ void session_up(struct link *l, gw_time now)
 	struct session *s = l->user;
 
 	s->source->half_open--;
+	if (s->unproven) {
+		s->source->unproven--;
+		(void)budget_take(s->beacon, NULL, s->source, METER_HANDSHAKES, 1, now);
+	}
 	s->state = SESSION_SILENT;
 	s->key = account_of_key(s->beacon, l->key, now);
 	if (!s->key)
@@ -305,7 +348,15 @@ void session_expire(struct beacon *b, gw_time now)
 
 /* --- TLS links --- */
 
-bool beacon_conduit_opened(struct beacon *b, uint32_t via, const struct addr *remote, gw_time now)
+static bool has_room(struct beacon *b, struct account *a, gw_time now)
+{
+	return a->conduits < b->limits.source_sessions &&
+	       a->conduits_coming < b->limits.source_half_open &&
+	       b->n_coming < b->limits.half_open &&
+	       budget_take(b, NULL, a, METER_HANDSHAKES, 1, now);
+}
+
+bool beacon_conduit_coming(struct beacon *b, uint32_t via, const struct addr *remote, gw_time now)
 {
 	struct conduit *c = calloc(1, sizeof(*c));
 
@@ -315,14 +366,39 @@ bool beacon_conduit_opened(struct beacon *b, uint32_t via, const struct addr *re
 	c->via = via;
 	list_init(&c->sessions);
 	c->source = account_of_source(b, remote, now);
-	if (!c->source || c->source->conduits >= b->limits.source_sessions ||
-	    map_put(&b->conduits, via, c) < 0) {
+	if (!c->source || !has_room(b, c->source, now) || map_put(&b->conduits, via, c) < 0) {
+		b->stats.drops[DROP_HANDSHAKE]++;
 		account_release(b, c->source, now);
 		free(c);
 		return false;
 	}
+	c->coming = true;
+	b->n_coming++;
 	c->source->conduits++;
+	c->source->conduits_coming++;
 	return true;
+}
+
+static void arrived(struct beacon *b, struct conduit *c)
+{
+	b->n_coming -= c->coming;
+	c->source->conduits_coming -= c->coming;
+	c->coming = false;
+}
+
+bool beacon_conduit_opened(struct beacon *b, uint32_t via, const struct addr *remote, gw_time now)
+{
+	if (!map_get(&b->conduits, via) && !beacon_conduit_coming(b, via, remote, now))
+		return false;
+	arrived(b, map_get(&b->conduits, via));
+	return true;
+}
+
+bool beacon_conduit_is_idle(const struct beacon *b, uint32_t via)
+{
+	const struct conduit *c = map_get(&b->conduits, via);
+
+	return !c || !list_first(&c->sessions);
 }
 
 void beacon_conduit_closed(struct beacon *b, uint32_t via, gw_time now)
@@ -339,6 +415,7 @@ void beacon_conduit_closed(struct beacon *b, uint32_t via, gw_time now)
 		s->dies_at = now + CONDUIT_GRACE;
 		schedule(s);
 	}
+	arrived(b, c);
 	c->source->conduits--;
 	account_release(b, c->source, now);
 	free(c);

@@ -14,13 +14,16 @@
 enum { BACKLOG = 1024, LINKS_MAX = 65536 };
 
 #define ACCEPT_PAUSE (100 * GW_MSEC)
+/* A link that carries nobody in two looks in a row is closed. */
+#define LOOK_EACH (10 * GW_SEC)
 
 struct tls_client {
 	struct list_item link;
 	struct beacon_tls *owner;
 	struct tls_link *tls;
 	uint32_t via;
-	bool open;
+	bool known; /* to the core */
+	bool was_idle;
 };
 
 struct beacon_tls {
@@ -30,7 +33,7 @@ struct beacon_tls {
 	int fd;
 	uint16_t port;
 	struct loop_source *source;
-	struct loop_timer *pause;
+	struct loop_timer *pause, *look;
 	struct list clients;
 	struct map by_via;
 	uint32_t last_via;
@@ -42,7 +45,7 @@ static void drop(struct tls_client *c)
 {
 	struct beacon_tls *t = c->owner;
 
-	if (c->open)
+	if (c->known)
 		beacon_conduit_closed(t->core, c->via, loop_clock());
 	map_remove(&t->by_via, c->via);
 	list_remove(&c->link);
@@ -55,8 +58,7 @@ static void on_open(void *user)
 	struct tls_client *c = user;
 	struct addr remote = tls_link_remote(c->tls);
 
-	c->open = beacon_conduit_opened(c->owner->core, c->via, &remote, loop_clock());
-	if (!c->open)
+	if (!beacon_conduit_opened(c->owner->core, c->via, &remote, loop_clock()))
 		drop(c);
 }
 
@@ -82,7 +84,23 @@ static void on_datagram(void *user, const uint8_t *data, size_t len)
 
 static const struct tls_link_events EVENTS = { on_open, on_closed, on_datagram };
 
-static void add(struct beacon_tls *t, int fd)
+static void on_look(void *user)
+{
+	struct beacon_tls *t = user;
+
+	list_each(&t->clients, i, next) {
+		struct tls_client *c = container_of(i, struct tls_client, link);
+		bool idle = tls_link_is_open(c->tls) && beacon_conduit_is_idle(t->core, c->via);
+
+		if (idle && c->was_idle)
+			drop(c);
+		else
+			c->was_idle = idle;
+	}
+	loop_timer_set(t->look, loop_now(t->loop) + LOOK_EACH);
+}
+
+static void add(struct beacon_tls *t, int fd, const struct addr *remote)
 {
 	struct tls_client *c = t->by_via.count < LINKS_MAX ? calloc(1, sizeof(*c)) : NULL;
 
@@ -97,7 +115,9 @@ static void add(struct beacon_tls *t, int fd)
 	c->owner = t;
 	c->via = t->last_via;
 	list_append(&t->clients, &c->link);
-	if (map_put(&t->by_via, c->via, c) < 0) {
+	c->known = map_put(&t->by_via, c->via, c) == 0 &&
+		   beacon_conduit_coming(t->core, c->via, remote, loop_clock());
+	if (!c->known) {
 		close(fd);
 		drop(c);
 	} else if (tls_link_accept(&c->tls, t->loop, fd, t->server, &EVENTS, c) < 0) {
@@ -113,11 +133,15 @@ static void on_pause_over(void *user)
 static void on_listener(void *user, int fd, unsigned events)
 {
 	struct beacon_tls *t = user;
-	int accepted = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct sockaddr_storage ss;
+	struct addr remote = { 0 };
+	socklen_t len = sizeof(ss);
+	int accepted = accept4(fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)events;
 	if (accepted >= 0) {
-		add(t, accepted);
+		(void)addr_from_sockaddr(&remote, (struct sockaddr *)&ss, len);
+		add(t, accepted, &remote);
 	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
 		loop_modify(t->source, 0);
 		loop_timer_set(t->pause, loop_now(t->loop) + ACCEPT_PAUSE);
@@ -180,7 +204,11 @@ static int start(struct beacon_tls *t, const struct addr *listen_at, const char 
 	t->port = bound.port;
 	t->source = loop_add(t->loop, t->fd, LOOP_IN, on_listener, t);
 	t->pause = loop_timer_new(t->loop, on_pause_over, t);
-	return t->source && t->pause ? 0 : GW_E_NOMEM;
+	t->look = loop_timer_new(t->loop, on_look, t);
+	if (!t->source || !t->pause || !t->look)
+		return GW_E_NOMEM;
+	loop_timer_set(t->look, loop_clock() + LOOK_EACH);
+	return 0;
 }
 
 int beacon_tls_new(struct beacon_tls **out, struct loop *loop, struct beacon *core,
@@ -218,6 +246,7 @@ void beacon_tls_free(struct beacon_tls *t)
 	if (t->source)
 		loop_remove(t->source);
 	loop_timer_free(t->pause);
+	loop_timer_free(t->look);
 	if (t->fd >= 0)
 		close(t->fd);
 	tls_server_free(t->server);

@@ -62,23 +62,36 @@ static const struct {
 	{ "opens", LIMIT(per_key[METER_CHANNELS]), true },
 	{ "lookups", LIMIT(per_key[METER_LOOKUPS]), true },
 	{ "publishes", LIMIT(per_key[METER_PUBLISHES]), true },
+	{ "frames", LIMIT(per_key[METER_FRAMES]), true },
 	{ "ip-bytes", LIMIT(per_source[METER_BYTES]), true },
 	{ "ip-packets", LIMIT(per_source[METER_PACKETS]), true },
 	{ "ip-opens", LIMIT(per_source[METER_CHANNELS]), true },
 	{ "ip-lookups", LIMIT(per_source[METER_LOOKUPS]), true },
 	{ "ip-publishes", LIMIT(per_source[METER_PUBLISHES]), true },
+	{ "ip-frames", LIMIT(per_source[METER_FRAMES]), true },
 };
 
-/* A burst grows with its rate. */
+/* More than any machine does; nanoseconds of it fit into 64 bits. */
+#define LIMIT_MAX 10e9
+
+/* A burst grows with its rate: from the default's, however often it is set. */
 static void set_limit(struct beacon_limits *limits, size_t i, uint64_t value)
 {
 	void *at = (char *)limits + LIMITS[i].offset;
-	struct beacon_rate *rate = at;
+	const struct beacon_rate *given;
+	struct beacon_config defaults;
+	uint64_t burst;
 
-	if (LIMITS[i].rate)
-		*rate = (struct beacon_rate){ value, value * (rate->burst / rate->rate + 1) };
-	else
+	if (!LIMITS[i].rate) {
 		*(size_t *)at = value;
+		return;
+	}
+	beacon_config_init(&defaults);
+	given = (void *)((char *)&defaults.limits + LIMITS[i].offset);
+	burst = value * (given->burst / given->rate + 1);
+	*(struct beacon_rate *)at =
+		(struct beacon_rate){ value,
+				      burst < (uint64_t)LIMIT_MAX ? burst : (uint64_t)LIMIT_MAX };
 }
 
 static int take_limit(struct run *r, const char *text)
@@ -87,10 +100,11 @@ static int take_limit(struct run *r, const char *text)
 	size_t len = equals ? (size_t)(equals - text) : 0;
 	double value;
 
-	if (!equals || !parse_seconds(equals + 1, 1, 1e12, &value) ||
+	if (!equals || !parse_seconds(equals + 1, 1, LIMIT_MAX, &value) ||
 	    value != (double)(uint64_t)value)
 		return fail_usage(&r->c->failure, "--limit handshakes=1000",
-				  "--limit needs NAME=NUMBER, not \"%.60s\"", text);
+				  "--limit needs NAME=NUMBER (1 to 10000000000), not \"%.60s\"",
+				  text);
 	for (size_t i = 0; i < sizeof(LIMITS) / sizeof(LIMITS[0]); i++)
 		if (strlen(LIMITS[i].name) == len && strncmp(LIMITS[i].name, text, len) == 0) {
 			set_limit(&r->config.core.limits, i, (uint64_t)value);
@@ -249,8 +263,10 @@ static void on_signal(void *user, int fd, unsigned events)
 		stop(r, EXIT_INTERRUPTED);
 		return;
 	}
-	if (r->drain)
+	if (r->drain) { /* again: enough */
+		stop(r, EXIT_OK);
 		return;
+	}
 	notify("STOPPING=1");
 	r->drain = loop_timer_new(r->loop, on_drain, r);
 	r->drain_until = loop_now(r->loop) + DRAIN_S * GW_SEC;

@@ -13,6 +13,7 @@ enum {
 	CID_SIZE = 8,
 	WINDOW = 64 * 1024,
 	QUEUE_MAX = 256 * 1024,
+	QUEUE_FAIR = 4096, /* may always wait */
 	PAYLOAD_MIN = 1200,
 	PAYLOAD_MAX = 1452,
 	PIECES = 3,         /* of unsent bytes in one packet */
@@ -22,6 +23,7 @@ enum {
 #define HANDSHAKE_TIMEOUT (5 * GW_SEC)
 #define IDLE_TIMEOUT (90 * GW_SEC)
 #define KEEPALIVE (25 * GW_SEC)
+#define TOKEN_LASTS (10 * GW_SEC)
 #define SILENCE_MIN (300 * GW_MSEC)
 #define INITIAL_RTT (100 * GW_MSEC)
 /* The library may ask for a time that has passed, again and again, while it cannot send. */
@@ -295,7 +297,9 @@ static int acked_callback(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint64
 	(void)id;
 	(void)stream_user;
 	l->heard = true;
+	l->host->queued -= chain_len(&l->control);
 	chain_release(&l->control, offset + len);
+	l->host->queued += chain_len(&l->control);
 	return 0;
 }
 
@@ -390,6 +394,7 @@ static const ngtcp2_callbacks CALLBACKS = {
 int link_host_init(struct link_host *h)
 {
 	map_init(&h->by_cid, rng_u64(h->rng));
+	rng_bytes(h->rng, h->secret, sizeof(h->secret));
 	list_init(&h->links);
 	list_init(&h->dirty);
 	return 0;
@@ -472,6 +477,7 @@ static void link_free(struct link *l)
 	if (l->quic)
 		ngtcp2_conn_del(l->quic);
 	tls_session_free(&l->tls);
+	h->queued -= chain_len(&l->control);
 	chain_clear(&l->control);
 	free(l->partial);
 	free(l->reason);
@@ -550,15 +556,93 @@ struct link *link_dial(struct link_host *h, const uint8_t key[KEY_SIZE], const s
 	return l;
 }
 
-static struct link *link_accept(struct link_host *h, const struct path *path, const uint8_t *data,
-				size_t len, gw_time now)
+/* --- Retry (RFC 9000, section 8.1.2): nothing is kept of the client before it returns --- */
+
+/* Is it there, and what was its first id? */
+static bool has_token(const struct link *l, const ngtcp2_pkt_hd *hd, ngtcp2_cid *odcid, gw_time now)
 {
+	struct sockaddr_storage store[2];
+	ngtcp2_path path;
+	ngtcp2_vec token = quic_token(hd);
+
+	if (token.len == 0 || token.base[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY)
+		return false;
+	quic_path(l, &l->path, store, &path);
+	return ngtcp2_crypto_verify_retry_token(
+		       odcid, token.base, token.len, l->host->secret, LINK_SECRET_SIZE, hd->version,
+		       path.remote.addr, path.remote.addrlen, &hd->dcid, TOKEN_LASTS, now) == 0;
+}
+
+/* Shorter than what it answers: a client's first datagram has 1,200 bytes. */
+static void write_retry(const struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
+{
+	uint8_t token[NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN], out[PAYLOAD_MIN];
+	struct link_host *h = l->host;
+	struct sockaddr_storage store[2];
+	ngtcp2_path path;
+	ngtcp2_cid scid;
+	ngtcp2_ssize len;
+
+	quic_path(l, &l->path, store, &path);
+	random_cid(h, &scid, CID_SIZE);
+	len = ngtcp2_crypto_generate_retry_token(token, h->secret, LINK_SECRET_SIZE, hd->version,
+						 path.remote.addr, path.remote.addrlen, &scid,
+						 &hd->dcid, now);
+	if (len > 0)
+		len = ngtcp2_crypto_write_retry(out, sizeof(out), hd->version, &hd->scid, &scid,
+						&hd->dcid, token, (size_t)len);
+	if (len <= 0)
+		return;
+	h->retries++;
+	h->answer(h, &l->path, out, (size_t)len);
+}
+
+static bool is_admitted(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
+{
+	enum link_admission a = l->host->admit ? l->host->admit(l, now) : LINK_ADMIT;
+
+	if (a == LINK_PROVE)
+		write_retry(l, hd, now);
+	else if (a == LINK_REFUSE)
+		l->host->drop_limit++;
+	return a == LINK_ADMIT;
+}
+
+/* False: out of memory, or TLS failed. */
+static bool start_server(struct link *l, const ngtcp2_pkt_hd *hd, const ngtcp2_cid *odcid,
+			 gw_time now)
+{
+	struct link_host *h = l->host;
 	struct sockaddr_storage store[2];
 	ngtcp2_transport_params params;
 	ngtcp2_settings settings;
-	ngtcp2_path ng_path;
-	ngtcp2_pkt_hd hd;
+	ngtcp2_path path;
 	ngtcp2_cid scid;
+
+	fill_settings(l, &settings, now);
+	fill_params(l, &params);
+	quic_server_params(&params, odcid);
+	if (l->proven)
+		quic_retried(&params, &settings, hd);
+	quic_path(l, &l->path, store, &path);
+	random_cid(h, &scid, CID_SIZE);
+	if (!register_cid(l, &scid) ||
+	    ngtcp2_conn_server_new(&l->quic, &hd->scid, &scid, &path, hd->version, &CALLBACKS,
+				   &settings, &params, NULL, l) != 0 ||
+	    tls_session_new(&l->tls, h->tls, false, ALPN_BEACON, l->quic, get_conn, l) < 0 ||
+	    !register_cid(l, &hd->dcid)) {
+		map_remove(&h->by_cid, cid_key(scid.data));
+		return false;
+	}
+	l->odcid = cid_key(hd->dcid.data);
+	return true;
+}
+
+static struct link *link_accept(struct link_host *h, const struct path *path, const uint8_t *data,
+				size_t len, gw_time now)
+{
+	ngtcp2_pkt_hd hd;
+	ngtcp2_cid odcid;
 	struct link *l;
 
 	if (ngtcp2_accept(&hd, data, len) != 0 || hd.version != NGTCP2_PROTO_VER_V1 ||
@@ -567,28 +651,18 @@ static struct link *link_accept(struct link_host *h, const struct path *path, co
 	l = link_new(h, false, path, now);
 	if (!l)
 		return NULL;
-	if (h->admit && !h->admit(l, now)) {
-		h->drop_limit++;
+	odcid = hd.dcid;
+	l->proven = has_token(l, &hd, &odcid, now);
+	if (!is_admitted(l, &hd, now)) {
 		link_free(l);
 		return NULL;
 	}
-	fill_settings(l, &settings, now);
-	fill_params(l, &params);
-	quic_server_params(&params, &hd.dcid);
-	quic_path(l, path, store, &ng_path);
-	random_cid(h, &scid, CID_SIZE);
-	if (!register_cid(l, &scid) ||
-	    ngtcp2_conn_server_new(&l->quic, &hd.scid, &scid, &ng_path, hd.version, &CALLBACKS,
-				   &settings, &params, NULL, l) != 0 ||
-	    tls_session_new(&l->tls, h->tls, false, ALPN_BEACON, l->quic, get_conn, l) < 0 ||
-	    !register_cid(l, &hd.dcid)) {
-		map_remove(&h->by_cid, cid_key(scid.data));
+	if (!start_server(l, &hd, &odcid, now)) {
 		if (h->admit)
 			h->on_closed(l, now);
 		link_free(l);
 		return NULL;
 	}
-	l->odcid = cid_key(hd.dcid.data);
 	schedule(l, 0);
 	return l;
 }
@@ -689,14 +763,23 @@ bool link_receive(struct link_host *h, const struct path *path, const uint8_t *d
 
 /* --- writing --- */
 
+/* Who waits for little is not the one that fills the memory. */
+static bool is_queue_full(const struct link *l, size_t more)
+{
+	size_t len = chain_len(&l->control) + more, most = l->host->queued_max;
+
+	return len > QUEUE_MAX || (most && l->host->queued + more > most && len > QUEUE_FAIR);
+}
+
 static void queue(struct link *l, const uint8_t *bytes, size_t len)
 {
 	if (l->state == LINK_CLOSED)
 		return;
-	if (chain_len(&l->control) + len > QUEUE_MAX || chain_append(&l->control, bytes, len) < 0) {
+	if (is_queue_full(l, len) || chain_append(&l->control, bytes, len) < 0) {
 		link_close(l, CLOSE_LIMIT, GW_E_LIMIT, NULL, 0, l->now);
 		return;
 	}
+	l->host->queued += len;
 	touch(l);
 }
 

@@ -19,14 +19,22 @@
 
 struct link;
 
+/* PROVE: not before the client has shown that it receives at its address (a Retry). */
+enum link_admission { LINK_REFUSE, LINK_PROVE, LINK_ADMIT };
+
+enum { LINK_SECRET_SIZE = 32 };
+
 struct link_host {
 	/* set by the owner before link_host_init() */
 	struct rng *rng;
 	const struct tls_context *tls;
 	bool server;          /* accepts links */
 	size_t half_open_max; /* server: handshakes in progress */
+	size_t queued_max;    /* bytes of frames unacknowledged, all links together; 0: any */
 	/* server: may a handshake from l->path begin?  NULL: yes.  Once admitted, on_closed comes. */
-	bool (*admit)(struct link *l, gw_time now);
+	enum link_admission (*admit)(struct link *l, gw_time now);
+	/* server: a datagram of no link, to be sent to where one came from */
+	void (*answer)(struct link_host *h, const struct path *to, const uint8_t *data, size_t len);
 	bool (*accept)(struct link *l);             /* l->tls.key: may it be? */
 	void (*on_up)(struct link *l, gw_time now); /* the handshake is complete */
 	void (*on_frame)(struct link *l, const struct beacon_frame *f, gw_time now);
@@ -38,12 +46,9 @@ struct link_host {
 	struct heap timers;
 	struct list links, dirty;
 	size_t n_links, n_half_open;
-	uint64_t drop_malformed, drop_no_link, drop_limit;
-
-	/* a packet for another path than its batch's, to be sent next */
-	uint8_t held[2048];
-	size_t held_len;
-	struct path held_path;
+	size_t queued; /* bytes of frames */
+	uint64_t drop_malformed, drop_no_link, drop_limit, retries;
+	uint8_t secret[LINK_SECRET_SIZE]; /* of Retry tokens */
 };
 
 enum link_state { LINK_HANDSHAKE, LINK_UP, LINK_CLOSED };
@@ -54,6 +59,7 @@ struct link {
 	struct timer timer;
 	enum link_state state;
 	bool client;
+	bool proven;          /* server: a Retry has shown that it is there */
 	struct path path;     /* client: where to send; server: where the client validly is */
 	struct path latest;   /* where the last packet came by */
 	struct path before;   /* server: the valid one before, or ADDR_NONE */
@@ -100,7 +106,8 @@ bool link_transmit(struct link_host *h, struct batch *out, gw_time now);
 gw_time link_expiry(const struct link_host *h);
 void link_expire(struct link_host *h, gw_time now);
 
-/* Queue a frame.  A link whose other side never reads is closed (GW_E_LIMIT). */
+/* Queue a frame.  A link whose other side never reads is closed (GW_E_LIMIT), when queued_max is
+ * reached the sooner. */
 void link_send(struct link *l, const struct beacon_frame *f);
 /* Client: something that must be acknowledged, in a full-size datagram: tells whether the link
  * lives, and lets a server follow us to a new address. */

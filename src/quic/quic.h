@@ -124,6 +124,22 @@ static inline void quic_server_params(ngtcp2_transport_params *params, const ngt
 	params->original_dcid_present = 1;
 }
 
+static inline ngtcp2_vec quic_token(const ngtcp2_pkt_hd *hd)
+{
+	return (ngtcp2_vec){ (uint8_t *)(uintptr_t)hd->token, hd->tokenlen };
+}
+
+/* The client has returned with a token of ours. */
+static inline void quic_retried(ngtcp2_transport_params *params, ngtcp2_settings *settings,
+				const ngtcp2_pkt_hd *hd)
+{
+	params->retry_scid = hd->dcid;
+	params->retry_scid_present = 1;
+	settings->token = hd->token;
+	settings->tokenlen = hd->tokenlen;
+	settings->token_type = NGTCP2_TOKEN_TYPE_RETRY;
+}
+
 static inline void quic_no_grease(ngtcp2_transport_params *params)
 {
 	params->grease_quic_bit = 0;
@@ -196,6 +212,19 @@ static inline int quic_end_sending(ngtcp2_conn *conn, int64_t id)
 static inline void quic_server_params(ngtcp2_transport_params *params, const ngtcp2_cid *odcid)
 {
 	params->original_dcid = *odcid;
+}
+
+static inline ngtcp2_vec quic_token(const ngtcp2_pkt_hd *hd)
+{
+	return hd->token;
+}
+
+static inline void quic_retried(ngtcp2_transport_params *params, ngtcp2_settings *settings,
+				const ngtcp2_pkt_hd *hd)
+{
+	params->retry_scid = hd->dcid;
+	params->retry_scid_present = 1;
+	settings->token = hd->token;
 }
 
 /* 0.12 always advertises RFC 9287 and flips a coin (a one-byte draw of the rand callback) per

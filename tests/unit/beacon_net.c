@@ -7,16 +7,6 @@
 
 enum { CHANNEL_PACKET = 1209 };
 
-struct packet {
-	struct packet *next;
-	gw_time at;
-	struct addr from, to;
-	uint32_t via; /* of the beacon's side */
-	bool to_beacon;
-	size_t len, segment;
-	uint8_t data[];
-};
-
 /* --- what a client sees --- */
 
 static struct client *client_of(const struct link *l)
@@ -193,7 +183,7 @@ static void to_client(struct net *w, struct packet *p)
 		struct client *c = &w->c[i];
 		struct path path = { .local = c->at, .remote = p->from };
 
-		if (!addr_equal(&c->at, &p->to) || c->cut)
+		if (!addr_equal(&c->at, &p->to) || c->cut || c->deaf)
 			continue;
 		for (size_t at = 0; at < p->len; at += p->segment) {
 			size_t n = p->len - at < p->segment ? p->len - at : p->segment;

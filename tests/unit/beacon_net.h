@@ -38,6 +38,7 @@ struct client {
 	uint32_t via; /* the beacon's conduit that its datagrams come by */
 	uint64_t incarnation, started_ms;
 	bool up, cut;
+	bool deaf; /* what is sent to it is lost */
 	int error;
 	uint64_t close_code;
 	uint8_t reason[256];
@@ -51,7 +52,15 @@ struct client {
 	uint32_t last_via; /* the beacon's socket that it came from */
 };
 
-struct packet;
+struct packet {
+	struct packet *next;
+	gw_time at;
+	struct addr from, to;
+	uint32_t via; /* of the beacon's side */
+	bool to_beacon;
+	size_t len, segment;
+	uint8_t data[];
+};
 
 struct net {
 	gw_time now;

@@ -480,7 +480,7 @@ static void test_half_open(void **state)
 		net_crash(w, 0);
 	}
 	assert_int_equal(net_stats(w).half_open, 4);
-	assert_true(net_stats(w).drops[DROP_HANDSHAKE] >= 6);
+	assert_true(net_stats(w).retries >= 6); /* who comes back from there may go on */
 	for (uint8_t i = 0; i < 5; i++) {
 		net_move(w, 1, (uint8_t)(100 + i), 4000);
 		w->c[1].cut = false;
