@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/agent.h"
 #include "cli/commands.h"
 #include "cli/netcheck.h"
 #include "cli/text.h"
@@ -117,6 +118,9 @@ static json_t *beacon_row(const struct netcheck_beacon *b)
 		snprintf(clock, sizeof(clock), "%+.1f s", offset);
 	if (b->tls == ANSWER_NO)
 		return json_pack("[s,s,s,s,s+]", b->relay, udp, tls, clock, "TLS: ", b->tls_error);
+	if (b->refusal)
+		return json_pack("[s,s,s,s,s]", b->relay, udp, tls, clock,
+				 beacon_trouble(b->refusal));
 	return json_pack("[s,s,s,s]", b->relay, udp, tls, clock);
 }
 
@@ -167,11 +171,12 @@ static json_t *ms_json(gw_time t)
 
 static json_t *beacon_json(const struct netcheck_beacon *b)
 {
-	return json_pack("{s:s#,s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:s?,s:o}", "address", b->text,
+	return json_pack("{s:s#,s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:s?,s:s?,s:o}", "address", b->text,
 			 GODWIT_ADDRESS_SIZE - 1, "endpoint", b->relay, "named", b->named, "udp4",
 			 as_json(b->udp4), "udp6", as_json(b->udp6), "rtt_ms", ms_json(b->rtt),
 			 "tls", as_json(b->tls), "tls_ms", ms_json(b->tls_took), "tls_error",
-			 b->tls == ANSWER_NO ? b->tls_error : NULL, "clock_offset_s",
+			 b->tls == ANSWER_NO ? b->tls_error : NULL, "error",
+			 b->refusal ? beacon_trouble(b->refusal) : NULL, "clock_offset_s",
 			 b->met ? json_real(b->clock_offset_s) : json_null());
 }
 

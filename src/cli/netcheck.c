@@ -136,6 +136,14 @@ static int start_target(struct check *c, size_t i, const char *text)
 
 /* --- the node: for what needs a connection to a beacon --- */
 
+/* That there is no answer is seen without a connection. */
+static void note_refusal(struct netcheck_beacon *b, int error)
+{
+	if (!b->met && (error == GODWIT_E_DENIED || error == GODWIT_E_KEY ||
+			error == GODWIT_E_LIMIT || error == GODWIT_E_IN_USE))
+		b->refusal = error;
+}
+
 static void look_at_node(struct check *c)
 {
 	godwit_beacon_info list[2 * BEACONS_MAX];
@@ -152,8 +160,11 @@ static void look_at_node(struct check *c)
 				continue;
 			t->ready = list[k].state == GODWIT_BEACON_READY;
 			t->by_udp = t->ready && strcmp(list[k].transport, "udp") == 0;
-			if (!t->ready)
+			if (!t->ready) {
+				note_refusal(b, list[k].error);
 				continue;
+			}
+			b->refusal = 0;
 			t->alternate_port = list[k].alternate_port;
 			b->met = true;
 			b->clock_offset_s = (double)list[k].clock_offset_ms / 1e3;
@@ -232,7 +243,7 @@ static bool are_probed(const struct check *c)
 static bool are_met(const struct check *c)
 {
 	for (size_t i = 0; i < c->out->n_beacons; i++)
-		if (!c->out->beacons[i].met)
+		if (!c->out->beacons[i].met && !c->out->beacons[i].refusal)
 			return false;
 	return true;
 }

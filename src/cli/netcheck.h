@@ -33,7 +33,8 @@ struct netcheck_beacon {
 	enum answer tls;               /* unknown: it has none, or time ran out */
 	gw_time tls_took;              /* to open */
 	char tls_error[TLS_LINK_TEXT_MAX];
-	bool met; /* connected to it */
+	bool met;    /* connected to it */
+	int refusal; /* it answers, but not to us: GODWIT_E_*, or 0 */
 	double clock_offset_s;
 };
 
