@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,7 +12,7 @@
 #include "base/map.h"
 #include "io/tls_link.h"
 
-enum { BACKLOG = 1024, LINKS_MAX = 65536 };
+enum { BACKLOG = 1024, LINKS_MAX = 65536, OTHER_FILES = 64 };
 
 #define ACCEPT_PAUSE (100 * GW_MSEC)
 /* A link that carries nobody in two looks in a row is closed. */
@@ -32,6 +33,7 @@ struct beacon_tls {
 	struct tls_server *server;
 	int fd;
 	uint16_t port;
+	size_t most; /* links */
 	struct loop_source *source;
 	struct loop_timer *pause, *look;
 	struct list clients;
@@ -102,7 +104,7 @@ static void on_look(void *user)
 
 static void add(struct beacon_tls *t, int fd, const struct addr *remote)
 {
-	struct tls_client *c = t->by_via.count < LINKS_MAX ? calloc(1, sizeof(*c)) : NULL;
+	struct tls_client *c = t->by_via.count < t->most ? calloc(1, sizeof(*c)) : NULL;
 
 	if (!c) {
 		close(fd);
@@ -184,6 +186,16 @@ static int open_listener(const struct addr *listen_at)
 	return error;
 }
 
+/* The control socket and the sources of randomness need files, too. */
+static size_t most_links(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= LINKS_MAX + OTHER_FILES)
+		return LINKS_MAX;
+	return files.rlim_cur > OTHER_FILES ? files.rlim_cur - OTHER_FILES : 0;
+}
+
 static int start(struct beacon_tls *t, const struct addr *listen_at, const char *host)
 {
 	struct tls_server_config config = { .host = host };
@@ -225,6 +237,7 @@ int beacon_tls_new(struct beacon_tls **out, struct loop *loop, struct beacon *co
 	t->changed = changed;
 	t->user = user;
 	t->fd = -1;
+	t->most = most_links();
 	list_init(&t->clients);
 	map_init(&t->by_via, loop_clock());
 	error = start(t, listen_at, host);

@@ -94,6 +94,19 @@ static void set_limit(struct beacon_limits *limits, size_t i, uint64_t value)
 				      burst < (uint64_t)LIMIT_MAX ? burst : (uint64_t)LIMIT_MAX };
 }
 
+static int no_such_limit(struct run *r, const char *name, size_t len)
+{
+	char names[256] = "";
+
+	for (size_t i = 0; i < sizeof(LIMITS) / sizeof(LIMITS[0]); i++)
+		snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s",
+			 i > 0 ? ", " : "", LIMITS[i].name);
+	fail_usage(&r->c->failure, "", "there is no limit \"%.*s\"", (int)(len < 60 ? len : 60),
+		   name);
+	fail_hint(&r->c->failure, "one of %s", names);
+	return -1;
+}
+
 static int take_limit(struct run *r, const char *text)
 {
 	const char *equals = strchr(text, '=');
@@ -110,8 +123,7 @@ static int take_limit(struct run *r, const char *text)
 			set_limit(&r->config.core.limits, i, (uint64_t)value);
 			return 0;
 		}
-	return fail_usage(&r->c->failure, "man godwit lists them", "there is no limit \"%.*s\"",
-			  (int)(len < 60 ? len : 60), text);
+	return no_such_limit(r, text, len);
 }
 
 static int take_address(struct run *r, const char *flag, const char *text, struct addr *out)

@@ -335,6 +335,8 @@ void records_record(struct beacon_ref *b, const struct beacon_frame *f, gw_time 
 	}
 	beacons_hold(b); /* a record may name many others, and push out who is not held */
 	for (struct peer *p = NULL; (p = peer_next_of_key(n, r.key, p));) {
+		if (!concerns(p, b))
+			continue;
 		if (r.sequence > p->record_sequence)
 			newer_record(b, p, &r, f, now);
 		else if (r.sequence == p->record_sequence)

@@ -38,6 +38,7 @@ def test_beacon_limit_values(w):
         r = node.run("beacon", "--listen", f"{AT}:4443", "--limit", text)
         two_lines(r, 2)
         assert "limit" in r.err, (text, r.err)
+    assert "one of sessions, channels" in r.err and "ip-frames" in r.err, r.err
     process = node.spawn("beacon", "--listen", f"{AT}:4443", "--tls-listen", "none", "--limit", "sessions=5", "--limit",
                          "bytes=10000000000", "--limit", "handshakes=1000", "--limit", "sessions=1")
     text = process.wait_out(r"^ready (n\S+)$").group(1)
