@@ -167,7 +167,9 @@ typedef struct godwit_beacon_info {
 	uint16_t alternate_port;             /* its second UDP port; 0: none known */
 	int64_t clock_offset_ms;             /* its clock minus ours, when READY */
 	int error;                           /* why it is down */
-	const char *fault;     /* what it did wrong ("gave a forged record"), or NULL */
+	const char *fault; /* what it did wrong ("gave a forged record"), or NULL */
+	/* What is odd, its doing or another's ("refuses this node's record"), or NULL. */
+	const char *doubt;
 	const char *tls_error; /* not READY: why it cannot be reached over TLS, or NULL.  Valid
 				  until the node is processed */
 } godwit_beacon_info;

@@ -161,6 +161,7 @@ static json_t *describe(const godwit_beacon_info *b)
 			    b->error ? json_string(beacon_trouble(b->error)) : json_null());
 	json_object_set_new(j, "tls_error", text_or_null(b->tls_error));
 	json_object_set_new(j, "fault", text_or_null(b->fault));
+	json_object_set_new(j, "doubt", text_or_null(b->doubt));
 	return j;
 }
 

@@ -142,16 +142,17 @@ static bool print_beacons(const json_t *beacons)
 	return any;
 }
 
-static void print_faults(const json_t *beacons)
+/* "fault" or "doubt". */
+static void print_trouble(const json_t *beacons, const char *kind)
 {
 	const json_t *one;
 	char host[PATH_SIZE];
 	size_t i;
 
 	json_array_foreach(beacons, i, one)
-		if (*get_text(one, "fault"))
+		if (*get_text(one, kind))
 			printf("beacon %s %s\n", host_of(get_text(one, "endpoint"), host),
-			       get_text(one, "fault"));
+			       get_text(one, kind));
 }
 
 static void status_event(void *user, const json_t *event)
@@ -175,7 +176,8 @@ static void status_event(void *user, const json_t *event)
 		json_array_foreach(endpoints, i, one)
 			printf(" %s", json_string_value(one));
 	printf("\n");
-	print_faults(json_object_get(event, "beacons"));
+	print_trouble(json_object_get(event, "beacons"), "fault");
+	print_trouble(json_object_get(event, "beacons"), "doubt");
 	print_list(json_object_get(event, "peers"),
 		   json_pack("[s,s,s,s,s,s,s,s]", "PEER", "PATH", "RTT", "HEARD", "STREAMS",
 			     "MOVES", "SENT", "RECEIVED"),

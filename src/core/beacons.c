@@ -917,8 +917,9 @@ void beacon_describe(const struct beacon_ref *b, struct beacon_info *out)
 	out->clock_offset_ms = b->clock_offset_ms;
 	out->error = b->error;
 	out->fault = b->fault;
-	if (!out->fault && is_contradicted(b))
-		out->fault = "sees us at another address than others do";
+	out->doubt = b->refuses_record    ? "refuses this node's record"
+		     : is_contradicted(b) ? "sees this node at another address than others do"
+					  : NULL;
 	if (b->n_addrs > 0)
 		out->endpoint = b->addrs[0];
 	if (b->link) {

@@ -106,6 +106,7 @@ struct beacon_info {
 	int64_t clock_offset_ms;
 	int error;         /* why it is down */
 	const char *fault; /* what it did wrong, or NULL */
+	const char *doubt; /* what is odd, its doing or another one's, or NULL */
 };
 
 /* Iterate: start with NULL. */

@@ -358,8 +358,6 @@ static void publish_above(struct node *n, uint64_t sequence, gw_time now)
 	n->older_at = now;
 }
 
-static const char REFUSES[] = "refuses our record";
-
 static void published(struct beacon_ref *b, const struct beacon_frame *f, gw_time now)
 {
 	struct node *n = b->node;
@@ -367,9 +365,8 @@ static void published(struct beacon_ref *b, const struct beacon_frame *f, gw_tim
 	b->publish_request = 0;
 	if (f->result.status == RESULT_OK) {
 		b->published = true;
+		b->refuses_record = false;
 		n->beacons_changed = true;
-		if (b->fault == REFUSES)
-			b->fault = NULL;
 		return;
 	}
 	if (f->result.status == RESULT_OLDER &&
@@ -377,8 +374,7 @@ static void published(struct beacon_ref *b, const struct beacon_frame *f, gw_tim
 		publish_above(n, f->result.sequence, now);
 		return;
 	}
-	if (f->result.status == RESULT_BAD || f->result.status == RESULT_OLDER)
-		b->fault = REFUSES;
+	b->refuses_record |= f->result.status == RESULT_BAD || f->result.status == RESULT_OLDER;
 	n->publish_at = now + REPUBLISH_GAP;
 }
 

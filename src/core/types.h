@@ -127,8 +127,9 @@ struct beacon_ref {
 	unsigned failures, udp_tries;
 	uint64_t publish_request; /* in progress, or 0 */
 	bool published;
-	bool watches_full; /* it takes no more of them on this link */
-	uint32_t tls_via;  /* conduit, 0 none */
+	bool refuses_record; /* the last one */
+	bool watches_full;   /* it takes no more of them on this link */
+	uint32_t tls_via;    /* conduit, 0 none */
 	bool tls_up;
 	uint8_t udp_token[WIRE_TOKEN_SIZE];
 	bool udp_asked; /* and not answered */

@@ -106,6 +106,7 @@ static void describe(const godwit_node *node, const struct beacon_info *info,
 	out->clock_offset_ms = info->clock_offset_ms;
 	out->error = info->state == BEACON_READY ? 0 : info->error;
 	out->fault = info->fault;
+	out->doubt = info->doubt;
 	if (info->state != BEACON_READY && info->tls_port)
 		out->tls_error = conduits_trouble(&node->conduits, info->host, info->tls_port);
 }

@@ -39,6 +39,14 @@ static void assert_fault(int k, const char *fault)
 	assert_string_equal(info.fault, fault);
 }
 
+static void assert_doubt(int k, const char *doubt)
+{
+	struct beacon_info info = world_info(w, 0, k);
+
+	assert_fault(k, NULL);
+	assert_true(doubt ? info.doubt && strcmp(info.doubt, doubt) == 0 : !info.doubt);
+}
+
 static void ping(int i, const uint8_t *key)
 {
 	uint64_t id;
@@ -161,14 +169,14 @@ static void a_beacon_whose_clock_is_wrong_is_named(void **state)
 	w->b[0].publish_status = RESULT_BAD; /* far in its future */
 	world_use(w, 0, 0);
 	world_settle(w);
-	assert_fault(0, "refuses our record");
+	assert_doubt(0, "refuses this node's record");
 	assert_int_equal(world_info(w, 0, 0).clock_offset_ms / 1000,
 			 -3 * 3600); /* a link's delay */
 	assert_false(node_registered(w->n[0].node));
 	assert_in_range(w->b[0].publishes, 1, 3);
 	w->b[0].publish_status = RESULT_OK; /* it has been set right */
 	world_run(w, 11 * GW_SEC);
-	assert_fault(0, NULL);
+	assert_doubt(0, NULL);
 	assert_true(node_registered(w->n[0].node));
 }
 
@@ -208,11 +216,11 @@ static void a_wrong_observed_address_is_noticed(void **state)
 		(struct addr){ .family = ADDR_V4, .port = 9, .ip = { 192, 0, 2, 66 } };
 	world_use(w, 0, 0);
 	world_settle(w);
-	assert_fault(0, NULL);
+	assert_doubt(0, NULL);
 	world_use(w, 0, 1);
 	world_settle(w);
-	assert_fault(0, "sees us at another address than others do");
-	assert_fault(1, "sees us at another address than others do");
+	assert_doubt(0, "sees this node at another address than others do");
+	assert_doubt(1, "sees this node at another address than others do");
 }
 
 /* An address reply that we did not ask for moves nothing, wherever it comes from. */
@@ -236,6 +244,52 @@ static void unasked_address_replies_move_nothing(void **state)
 	assert_true(world_info(w, 0, 0).tls);
 	assert_int_equal(w->victim_datagrams, 0);
 	assert_int_equal(punch_mapping(w->n[0].node), 0);
+}
+
+/* --- packets that belong elsewhere --- */
+
+static void meet(int from);
+
+static void send_junk(int k, uint64_t channel, uint8_t first)
+{
+	uint8_t data[1209];
+
+	rng_bytes(&w->b[k].rng, data, sizeof(data));
+	wire_channel_encode(data, channel);
+	data[WIRE_CHANNEL_HEADER] = first;
+	world_inject(w, &w->b[k].at, 0, data, sizeof(data));
+}
+
+/* Of no channel, of another beacon's, and forged ones of our own: dropped, and nothing moves. */
+static void misdirected_packets_do_nothing(void **state)
+{
+	static const uint8_t FIRST[] = { 0x40, 0xc0, 0xe0, 0x20, 0x21, 0x22, 0x23, 0x00 };
+	struct node_stats before, after;
+	const struct connection *used;
+
+	(void)state;
+	world_use(w, 0, 0);
+	world_use(w, 1, 0);
+	world_use(w, 0, 1);
+	world_settle(w);
+	meet(0);
+	used = node_peer_next(w->n[0].node, NULL)->used;
+	node_stats_get(w->n[0].node, &before);
+	for (int i = 0; i < 400; i++) {
+		send_junk(0, 12345 + (uint64_t)i, FIRST[i % 8]);
+		send_junk(0, used->channel, FIRST[i % 8]);
+		send_junk(1, used->channel, FIRST[i % 8]);
+		world_run(w, 2 * GW_MSEC);
+	}
+	world_run(w, 6 * GW_SEC);
+	node_stats_get(w->n[0].node, &after);
+	assert_ptr_equal(node_peer_next(w->n[0].node, NULL)->used, used);
+	assert_int_equal(after.connections, before.connections);
+	assert_int_equal(after.peers, before.peers);
+	assert_null(world_info(w, 0, 0).fault);
+	ping(0, w->n[1].id.key);
+	world_run(w, GW_SEC);
+	assert_int_equal(w->n[0].pongs, 2);
 }
 
 /* --- peers that name victims --- */
@@ -379,6 +433,7 @@ int main(void)
 		T(identity_in_use_elsewhere),
 		T(a_wrong_observed_address_is_noticed),
 		T(unasked_address_replies_move_nothing),
+		T(misdirected_packets_do_nothing),
 		T(an_accepter_names_victims),
 		T(a_dialler_names_victims),
 		T(beacons_of_others_cannot_direct_a_spray),
