@@ -213,15 +213,27 @@ static void default_address(char out[ADDR_TEXT_MAX])
 		addr_format_host(&a, out);
 }
 
+/* Without port and brackets, which are ours to add. */
+static bool is_host(const char *name)
+{
+	struct addr a;
+
+	if (!beacon_host_valid(name) || strpbrk(name, "@/[]"))
+		return false;
+	return !strchr(name, ':') || addr_parse_host(&a, name, 0) == 0;
+}
+
 /* By which name nodes find this beacon. */
 static int take_name(struct run *r)
 {
 	const char *name = options_get(&r->c->options, "--name");
 	char text[ADDR_TEXT_MAX] = "127.0.0.1";
 
-	if (name && !beacon_host_valid(name))
-		return fail_usage(&r->c->failure, "--name beacon.example.org",
-				  "\"%.80s\" is no host name", name);
+	if (name && !is_host(name))
+		return fail_usage(&r->c->failure,
+				  "--name beacon.example.org; the ports are those of --listen and "
+				  "--tls-listen",
+				  "\"%.80s\" is no host name and no IP address", name);
 	if (!name && !addr_is_unspecified(&r->config.listen))
 		addr_format_host(&r->config.listen, text);
 	else if (!name)

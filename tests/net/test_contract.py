@@ -185,7 +185,8 @@ def test_contract_beacon(w):
     two_lines(r, 4)
     assert "does not take this key" in r.err, r.err
     for flags, why in ((("--store", "redis://x"), "redis"), (("--limit", "x=1"), '"x"'), (("--limit", "bytes"), "NAME=NUMBER"),
-                       (("--listen", "4443"), "ADDR:PORT"), (("--tls-listen", "no"), "ADDR:PORT"), (("--name", "a b"), "host name")):
+                       (("--listen", "4443"), "ADDR:PORT"), (("--tls-listen", "no"), "ADDR:PORT"), (("--name", "a b"), "host name"),
+                       (("--name", "eu1:4443"), "the ports are"), (("--name", "[::1]"), "host name"), (("--name", "key@eu1"), "host name")):
         r = Node(w.r, "third").run("beacon", *flags)
         two_lines(r, 2)
         assert why in r.err, r.err
