@@ -236,6 +236,16 @@ const struct command COMMANDS[] = {
 		.run = run_status,
 	},
 	{
+		.name = "netcheck",
+		.usage = "netcheck [--beacon B]... [--timeout SECONDS]",
+		.summary = "Check the network: UDP, NAT, port mapping, beacons, clock",
+		.help = "Asks the beacons of the settings, else those of the running node.  Two at "
+			"different addresses\n"
+			"tell most.  Mapping and filtering are named as in RFC 5780.",
+		.specs = { NETCHECK_OPTIONS, HOME_OPTIONS },
+		.run = run_netcheck,
+	},
+	{
 		.name = "ticket",
 		.usage = "ticket [--service NAME], or ticket show TICKET",
 		.summary = "Make a ticket: this node's address, endpoints and beacons in one "
@@ -244,6 +254,18 @@ const struct command COMMANDS[] = {
 		.specs = { TICKET_OPTIONS, NODE_OPTIONS, HOME_OPTIONS },
 		.most = 2,
 		.run = run_ticket,
+	},
+	{
+		.name = "beacon",
+		.usage = "beacon [--listen ADDR:PORT] [--tls-listen ADDR:PORT|none] [--name HOST] "
+			 "[--allow WHO]...",
+		.summary = "Run a beacon: nodes find and reach one another by it",
+		.help = "Prints `ready ADDRESS@HOST:PORT`, for the --beacon of nodes.  It needs a "
+			"home "
+			"of its own.\n"
+			"SIGTERM lets nodes move to another beacon first, for up to five seconds.",
+		.specs = { BEACON_OPTIONS, HOME_OPTIONS },
+		.run = run_beacon,
 	},
 	{
 		.name = "bench",
@@ -292,28 +314,6 @@ const struct command COMMANDS[] = {
 		.most = 1,
 		.run = run_help,
 		.bare = true,
-	},
-	{
-		.name = "beacon",
-		.usage = "beacon [--listen ADDR:PORT] [--tls-listen ADDR:PORT|none] [--name HOST] "
-			 "[--allow WHO]...",
-		.summary = "Run a beacon: nodes find and reach one another by it",
-		.help = "Prints `ready ADDRESS@HOST:PORT`, for the --beacon of nodes.  It needs a "
-			"home "
-			"of its own.\n"
-			"SIGTERM lets nodes move to another beacon first, for up to five seconds.",
-		.specs = { BEACON_OPTIONS, HOME_OPTIONS },
-		.run = run_beacon,
-	},
-	{
-		.name = "netcheck",
-		.usage = "netcheck [--beacon B]... [--timeout SECONDS]",
-		.summary = "Check the network: UDP, NAT, port mapping, beacons, clock",
-		.help = "Asks the beacons of the settings, else those of the running node.  Two at "
-			"different addresses\n"
-			"tell most.  Mapping and filtering are named as in RFC 5780.",
-		.specs = { NETCHECK_OPTIONS, HOME_OPTIONS },
-		.run = run_netcheck,
 	},
 	{
 		.name = "network",

@@ -311,7 +311,7 @@ def test_contract_completion(w):
 
     def complete(line):
         return subprocess.run(["bash", "-c", source, "-", line, binary()], capture_output=True, text=True, check=True).stdout.split()
-    assert complete("godwit be") == ["bench", "beacon"]
+    assert complete("godwit be") == ["beacon", "bench"]
     assert complete("godwit netcheck --b") == ["--beacon"]
     assert complete("godwit beacon --tls-listen ") == ["none"]
     assert complete("godwit beacon --tls-listen none --al") == ["--allow"]
