@@ -113,7 +113,9 @@ static void port_open(struct port *p, const char *ifname, int vnet)
 			   sizeof big); /* unprivileged: capped by rmem_max */
 	if (setsockopt(p->fd, SOL_SOCKET, SO_SNDBUFFORCE, &big, sizeof big) < 0)
 		setsockopt(p->fd, SOL_SOCKET, SO_SNDBUF, &big, sizeof big);
-	setsockopt(p->fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof one);
+	/* With a bypass the kernel drops what it would have to segment, where the interface does not. */
+	if (!vnet)
+		setsockopt(p->fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof one);
 	struct sockaddr_ll a = { .sll_family = AF_PACKET,
 				 .sll_protocol = htons(ETH_P_ALL),
 				 .sll_ifindex = if_nametoindex(ifname) };
