@@ -256,11 +256,13 @@ def test_contract_small_ones(w):
     listed = one_object(node.run("help", "--json").out, {"v": NUMBER, "commands": [{"name": TEXT, "usage": TEXT, "summary": TEXT}]})
     for command in ("id", "up", "expose", "connect", "forward", "ping", "status", "netcheck", "ticket", "beacon", "bench", "debug"):
         assert command in [c["name"] for c in listed["commands"]], listed
-        help_of = one_object(node.run("help", command, "--json").out, {"v": NUMBER, "name": TEXT, "usage": TEXT, "options": [{"name": TEXT, "summary": TEXT}]})
+        help_of = one_object(node.run("help", command, "--json").out,
+                             {"v": NUMBER, "name": TEXT, "usage": TEXT, "options": [{"name": TEXT, "summary": TEXT}]})
         assert "--json" in [o["name"] for o in help_of["options"]], help_of
         for flag in [f"godwit {command}", *[o["name"] for o in help_of["options"]]]:
             assert re.search(rf"{re.escape(flag)}(?![a-z-])", manual), f"{flag} is not in the man page"
-    settings = one_object(node.run("config", "--json").out, {"v": NUMBER, "settings": {"beacon": {"source": TEXT}, "relay-only": {"value": TEXT, "source": TEXT}}})
+    settings = one_object(node.run("config", "--json").out,
+                          {"v": NUMBER, "settings": {"beacon": {"source": TEXT}, "relay-only": {"value": TEXT, "source": TEXT}}})
     assert settings["settings"]["beacon"]["value"] == []
 
 
