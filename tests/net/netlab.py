@@ -388,13 +388,20 @@ class World:
 # --- godwit ---
 
 
+def plain_environment():
+    """Ours without the settings of whoever runs this."""
+    keep = ("GODWIT_NO_OFFLOAD", INSIDE)
+    return {k: v for k, v in os.environ.items()
+            if (not k.startswith("GODWIT_") or k in keep) and k.lower() not in ("http_proxy", "https_proxy", "all_proxy", "no_proxy")}
+
+
 class Node:
     """One home on one host."""
 
     def __init__(self, host, name):
         self.host, self.name, self.world = host, name, host.world
         self.home = os.path.join(self.world.dir, "home-" + name)
-        self.env = dict(os.environ, GODWIT_HOME=self.home)
+        self.env = dict(plain_environment(), GODWIT_HOME=self.home)
         self.process = None
 
     def run(self, *args, seconds=30, data=None):
