@@ -293,8 +293,11 @@ static void choose_homes(struct node *n, gw_time now)
 	}
 	if (spare || dialling(n) == 0)
 		leave_extras(n, now);
-	if (changed)
+	if (changed) {
 		records_publish(n, now);
+		n->homes_at =
+			now + HOMES_CHECKED; /* its answer is a better measure than the handshake */
+	}
 	n->beacons_changed = true;
 }
 
@@ -763,6 +766,8 @@ void beacons_heard(struct beacon_ref *b, gw_time now)
 	if (!b->unsettled || !b->link || b->link->heard_at != now)
 		return;
 	b->unsettled = false;
+	if (b->configured)
+		reconsider(b->node, now);
 	if (b->welcome)
 		relayed_beacon_ready(b, now);
 }

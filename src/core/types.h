@@ -77,6 +77,7 @@ enum {
 #define REF_STEADY (5 * GW_SEC) /* a link that lasted so long was none that fails at once */
 #define VISIT_IDLE (60 * GW_SEC)
 #define HOMES_SETTLE (1 * GW_SEC)
+#define HOMES_CHECKED (3 * GW_SEC)
 #define RECORD_LIFETIME_S (24 * 3600)
 #define LOOKUP_GAP (1 * GW_SEC)
 #define PUNCH_FOLLOW (10 * GW_MSEC)

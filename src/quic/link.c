@@ -47,8 +47,9 @@ gw_time link_rtt(const struct link *l)
 {
 	struct quic_stat stat;
 
+	/* The first sample is that of the handshake, and few follow: one that was late does not count. */
 	quic_stat_get(l->quic, &stat);
-	return stat.smoothed_rtt;
+	return time_min(stat.smoothed_rtt, stat.latest_rtt);
 }
 
 gw_time link_silent_at(const struct link *l)

@@ -50,7 +50,7 @@ static inline void quic_path_fill(const struct addr *local, const struct addr *r
 
 struct quic_stat {
 	uint64_t cwnd, bytes_in_flight;
-	ngtcp2_duration smoothed_rtt, min_rtt;
+	ngtcp2_duration smoothed_rtt, latest_rtt, min_rtt;
 };
 
 /* How the peer closed, when it did. */
@@ -72,7 +72,7 @@ static inline void quic_stat_get(ngtcp2_conn *conn, struct quic_stat *out)
 
 	ngtcp2_conn_get_conn_info(conn, &info);
 	*out = (struct quic_stat){ info.cwnd, info.bytes_in_flight, info.smoothed_rtt,
-				   info.min_rtt };
+				   info.latest_rtt, info.min_rtt };
 }
 
 static inline ngtcp2_ssize quic_write_close(ngtcp2_conn *conn, ngtcp2_path *path, uint8_t *out,
@@ -162,7 +162,7 @@ static inline void quic_stat_get(ngtcp2_conn *conn, struct quic_stat *out)
 
 	ngtcp2_conn_get_conn_stat(conn, &stat);
 	*out = (struct quic_stat){ stat.cwnd, stat.bytes_in_flight, stat.smoothed_rtt,
-				   stat.min_rtt };
+				   stat.latest_rtt, stat.min_rtt };
 }
 
 static inline ngtcp2_ssize quic_write_close(ngtcp2_conn *conn, ngtcp2_path *path, uint8_t *out,
