@@ -154,6 +154,7 @@ static int handshake_completed_callback(ngtcp2_conn *quic, void *user)
 		return 0;
 	l->state = LINK_UP;
 	if (!l->client) {
+		l->confirmed = true; /* a server is not called back for that */
 		l->host->n_half_open--;
 		l->host->on_up(l, l->now);
 		return 0;
