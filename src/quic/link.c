@@ -16,8 +16,10 @@ enum {
 	QUEUE_FAIR = 4096, /* may always wait */
 	PAYLOAD_MIN = 1200,
 	PAYLOAD_MAX = 1452,
-	PIECES = 3,         /* of unsent bytes in one packet */
-	PADDED_PING = 1100, /* fills a datagram of PAYLOAD_MIN with its headers */
+	PIECES = 3,           /* of unsent bytes in one packet */
+	PADDED_PING = 1100,   /* fills a datagram of PAYLOAD_MIN with its headers */
+	WAITING_MAX = 1024,   /* some 300 ms of handshakes */
+	TURNED_AWAY_MAX = 64, /* before others get their turn */
 };
 
 #define HANDSHAKE_TIMEOUT (5 * GW_SEC)
@@ -28,6 +30,14 @@ enum {
 #define INITIAL_RTT (100 * GW_MSEC)
 /* The library may ask for a time that has passed, again and again, while it cannot send. */
 #define EXPIRY_PACE (5 * GW_MSEC)
+
+/* The first packet of a new client. */
+struct waiting {
+	struct list_item link;
+	struct path path;
+	size_t len;
+	uint8_t data[];
+};
 
 static uint64_t cid_key(const uint8_t *data)
 {
@@ -399,6 +409,7 @@ int link_host_init(struct link_host *h)
 	rng_bytes(h->rng, h->secret, sizeof(h->secret));
 	list_init(&h->links);
 	list_init(&h->dirty);
+	list_init(&h->waiting);
 	return 0;
 }
 
@@ -491,6 +502,8 @@ void link_host_clear(struct link_host *h)
 {
 	while (list_first(&h->links))
 		link_free(container_of(list_first(&h->links), struct link, all_link));
+	list_each(&h->waiting, i, next)
+		free(container_of(i, struct waiting, link));
 	map_clear(&h->by_cid);
 	heap_clear(&h->timers);
 }
@@ -640,26 +653,20 @@ static bool start_server(struct link *l, const ngtcp2_pkt_hd *hd, const ngtcp2_c
 	return true;
 }
 
-static struct link *link_accept(struct link_host *h, const struct path *path, const uint8_t *data,
-				size_t len, gw_time now)
+static struct link *link_accept(struct link_host *h, const struct path *path,
+				const ngtcp2_pkt_hd *hd, gw_time now)
 {
-	ngtcp2_pkt_hd hd;
-	ngtcp2_cid odcid;
-	struct link *l;
+	struct link *l = link_new(h, false, path, now);
+	ngtcp2_cid odcid = hd->dcid;
 
-	if (ngtcp2_accept(&hd, data, len) != 0 || hd.version != NGTCP2_PROTO_VER_V1 ||
-	    hd.dcid.datalen < CID_SIZE)
-		return NULL;
-	l = link_new(h, false, path, now);
 	if (!l)
 		return NULL;
-	odcid = hd.dcid;
-	l->proven = has_token(l, &hd, &odcid, now);
-	if (!is_admitted(l, &hd, now)) {
+	l->proven = has_token(l, hd, &odcid, now);
+	if (!is_admitted(l, hd, now)) {
 		link_free(l);
 		return NULL;
 	}
-	if (!start_server(l, &hd, &odcid, now)) {
+	if (!start_server(l, hd, &odcid, now)) {
 		if (h->admit)
 			h->on_closed(l, now);
 		link_free(l);
@@ -737,6 +744,70 @@ static void link_read(struct link *l, const struct path *path, const uint8_t *da
 	schedule(l, 0);
 }
 
+/* --- new clients --- */
+
+static bool wait_for_turn(struct link_host *h, const struct path *path, const uint8_t *data,
+			  size_t len, gw_time now)
+{
+	ngtcp2_pkt_hd hd;
+	struct waiting *w;
+
+	if (ngtcp2_accept(&hd, data, len) != 0 || hd.version != NGTCP2_PROTO_VER_V1 ||
+	    hd.dcid.datalen < CID_SIZE) {
+		h->drop_no_link++;
+		return false;
+	}
+	w = h->n_half_open < h->half_open_max && h->n_waiting < WAITING_MAX
+		    ? malloc(sizeof(*w) + len)
+		    : NULL;
+	if (!w) {
+		h->drop_limit++;
+		return false;
+	}
+	*w = (struct waiting){ .path = *path, .len = len };
+	memcpy(w->data, data, len);
+	list_append(&h->waiting, &w->link);
+	if (h->n_waiting++ == 0)
+		h->waiting_since = now;
+	return true;
+}
+
+/* True: a handshake has begun. */
+static bool serve(struct link_host *h, const struct waiting *w, gw_time now)
+{
+	ngtcp2_pkt_hd hd;
+	struct link *l;
+	bool begun;
+
+	if (ngtcp2_accept(&hd, w->data, w->len) != 0)
+		return false;
+	l = map_get(&h->by_cid, cid_key(hd.dcid.data));
+	begun = !l;
+	if (!l && h->n_half_open >= h->half_open_max)
+		h->drop_limit++;
+	else if (!l)
+		l = link_accept(h, &w->path, &hd, now);
+	if (l)
+		link_read(l, &w->path, w->data, w->len, now);
+	return l && begun;
+}
+
+/* Sending a client away costs little. */
+static void serve_next(struct link_host *h, gw_time now)
+{
+	struct list_item *first;
+	bool begun = false;
+
+	for (int i = 0; i < TURNED_AWAY_MAX && !begun && (first = list_first(&h->waiting)); i++) {
+		struct waiting *w = container_of(first, struct waiting, link);
+
+		list_remove(first);
+		h->n_waiting--;
+		begun = serve(h, w, now);
+		free(w);
+	}
+}
+
 bool link_receive(struct link_host *h, const struct path *path, const uint8_t *data, size_t len,
 		  gw_time now)
 {
@@ -748,19 +819,13 @@ bool link_receive(struct link_host *h, const struct path *path, const uint8_t *d
 		return false;
 	}
 	l = map_get(&h->by_cid, cid_key(id.dcid));
-	if (!l && h->server && (data[0] & 0x80)) {
-		if (h->n_half_open >= h->half_open_max) {
-			h->drop_limit++;
-			return false;
-		}
-		l = link_accept(h, path, data, len, now);
-	}
-	if (!l) {
+	if (l)
+		link_read(l, path, data, len, now);
+	else if (h->server && (data[0] & 0x80))
+		return wait_for_turn(h, path, data, len, now);
+	else
 		h->drop_no_link++;
-		return false;
-	}
-	link_read(l, path, data, len, now);
-	return true;
+	return l != NULL;
 }
 
 /* --- writing --- */
@@ -922,6 +987,8 @@ gw_time link_expiry(const struct link_host *h)
 {
 	const struct timer *t = heap_top(&h->timers);
 
+	if (h->n_waiting > 0)
+		return h->waiting_since;
 	return t ? t->at : GW_NEVER;
 }
 
@@ -947,6 +1014,7 @@ void link_expire(struct link_host *h, gw_time now)
 {
 	struct timer *t;
 
+	serve_next(h, now);
 	while ((t = heap_top(&h->timers)) && t->at <= now) {
 		expire(container_of(t, struct link, timer), now);
 		/* What is due until it has been written to waits for link_transmit(). */

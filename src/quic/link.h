@@ -49,6 +49,13 @@ struct link_host {
 	size_t queued; /* bytes of frames */
 	uint64_t drop_malformed, drop_no_link, drop_limit, retries;
 	uint8_t secret[LINK_SECRET_SIZE]; /* of Retry tokens */
+
+	/* Server: first packets of new clients.  Each link_expire() begins one handshake: it costs
+	 * hundreds of other packets, and those who are in one already go first, or in a rush nobody
+	 * would get through. */
+	struct list waiting;
+	size_t n_waiting;
+	gw_time waiting_since;
 };
 
 enum link_state { LINK_HANDSHAKE, LINK_UP, LINK_CLOSED };
@@ -98,7 +105,8 @@ void link_host_clear(struct link_host *h); /* frees every link, without a word *
 struct link *link_dial(struct link_host *h, const uint8_t key[KEY_SIZE], const struct path *path,
 		       gw_time now);
 
-/* A QUIC packet.  False: of no link, and not for a new one. */
+/* A QUIC packet.  False: of no link, and not for a new one.  A server answers a new one from
+ * link_expire() on. */
 bool link_receive(struct link_host *h, const struct path *path, const uint8_t *data, size_t len,
 		  gw_time now);
 /* Fill one batch; false when there is nothing to send now. */
