@@ -410,6 +410,7 @@ int link_host_init(struct link_host *h)
 	list_init(&h->links);
 	list_init(&h->dirty);
 	list_init(&h->waiting);
+	quic_pool_init(&h->pool);
 	return 0;
 }
 
@@ -506,6 +507,7 @@ void link_host_clear(struct link_host *h)
 		free(container_of(i, struct waiting, link));
 	map_clear(&h->by_cid);
 	heap_clear(&h->timers);
+	quic_pool_clear(&h->pool);
 }
 
 /* A client tells ngtcp2 one constant path: where it sends is its own business (section 11).  A
@@ -643,7 +645,7 @@ static bool start_server(struct link *l, const ngtcp2_pkt_hd *hd, const ngtcp2_c
 	random_cid(h, &scid, CID_SIZE);
 	if (!register_cid(l, &scid) ||
 	    ngtcp2_conn_server_new(&l->quic, &hd->scid, &scid, &path, hd->version, &CALLBACKS,
-				   &settings, &params, NULL, l) != 0 ||
+				   &settings, &params, &h->pool.mem, l) != 0 ||
 	    tls_session_new(&l->tls, h->tls, false, ALPN_BEACON, l->quic, get_conn, l) < 0 ||
 	    !register_cid(l, &hd->dcid)) {
 		map_remove(&h->by_cid, cid_key(scid.data));

@@ -14,6 +14,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/rng.h"
+#include "quic/pool.h"
 #include "quic/tls.h"
 #include "wire/beacon.h"
 
@@ -44,6 +45,7 @@ struct link_host {
 
 	struct map by_cid;
 	struct heap timers;
+	struct quic_pool pool; /* a server's */
 	struct list links, dirty;
 	size_t n_links, n_half_open;
 	size_t queued; /* bytes of frames */
