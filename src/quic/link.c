@@ -24,7 +24,11 @@ enum {
 
 #define HANDSHAKE_TIMEOUT (5 * GW_SEC)
 #define IDLE_TIMEOUT (90 * GW_SEC)
+/* The server asks, the client answers: one packet each.  The other way round every fourth answer
+ * would ask in turn, and an idle client would send five packets in 100 s.  It asks itself only when
+ * the server's question has not come. */
 #define KEEPALIVE (25 * GW_SEC)
+#define KEEPALIVE_CLIENT (28 * GW_SEC)
 #define TOKEN_LASTS (10 * GW_SEC)
 #define SILENCE_MIN (300 * GW_MSEC)
 #define INITIAL_RTT (100 * GW_MSEC)
@@ -163,6 +167,7 @@ static int handshake_completed_callback(ngtcp2_conn *quic, void *user)
 	if (l->state != LINK_HANDSHAKE)
 		return 0;
 	l->state = LINK_UP;
+	ngtcp2_conn_set_keep_alive_timeout(quic, l->client ? KEEPALIVE_CLIENT : KEEPALIVE);
 	if (!l->client) {
 		l->confirmed = true; /* a server is not called back for that */
 		l->host->n_half_open--;
@@ -172,7 +177,6 @@ static int handshake_completed_callback(ngtcp2_conn *quic, void *user)
 	if (ngtcp2_conn_open_bidi_stream(quic, &id, NULL) != 0)
 		return NGTCP2_ERR_CALLBACK_FAILURE;
 	l->stream_open = true;
-	ngtcp2_conn_set_keep_alive_timeout(quic, KEEPALIVE);
 	l->host->on_up(l, l->now);
 	return 0;
 }
@@ -717,6 +721,7 @@ static void link_read(struct link *l, const struct path *path, const uint8_t *da
 {
 	struct sockaddr_storage store[2];
 	struct quic_stat before, after;
+	gw_time expiry = ngtcp2_conn_get_expiry(l->quic);
 	ngtcp2_pkt_info info = { 0 };
 	ngtcp2_path ng_path;
 	int rv;
@@ -736,7 +741,9 @@ static void link_read(struct link *l, const struct path *path, const uint8_t *da
 	if (l->state == LINK_CLOSED)
 		return;
 	quic_stat_get(l->quic, &after);
-	if (l->heard || after.bytes_in_flight < before.bytes_in_flight)
+	/* Nothing tells of a PING; but what is not authentic moves no timer. */
+	if (l->heard || after.bytes_in_flight < before.bytes_in_flight ||
+	    (l->state == LINK_UP && ngtcp2_conn_get_expiry(l->quic) != expiry))
 		l->heard_at = now;
 	note_outstanding(l, after.bytes_in_flight, now);
 	if (l->tls.session && l->state == LINK_UP && l->confirmed)

@@ -209,6 +209,9 @@ enum send_result net_send(struct sim *s, struct proc *p, const struct batch *b)
 	head.src.port = c ? c->port : p->port;
 	for (size_t at = 0; at < b->len; at += b->segment) {
 		head.len = b->len - at < b->segment ? b->len - at : b->segment;
+		p->sent++;
+		if (head.len > p->largest_sent)
+			p->largest_sent = head.len;
 		packet_pass(s, packet_new(&head, b->data + at), &f->up);
 	}
 	return SENT;

@@ -821,6 +821,8 @@ static const struct scenario scenarios[] = {
 	{ "meet", build_meet, 12 },
 	{ "wander", build_wander, 12 },
 	{ "gap", build_gap, 8 },
+	{ "idle", build_idle, 1 },
+	{ "cold", build_cold, 1 },
 	{ "moves-1000", build_moves_1000, 0 },
 	{ "streams-5000", build_streams_5000, 0 },
 };

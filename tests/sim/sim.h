@@ -192,7 +192,9 @@ struct proc {
 	int peer_error;     /* of the last EVENT_PEER with PEER_FAILED */
 	unsigned peer_failures, peer_connects, pongs;
 	gw_time pong_rtt;
-	size_t spin; /* timer steps without time passing */
+	uint64_t sent;       /* datagrams */
+	size_t largest_sent; /* of them; a scenario may begin anew */
+	size_t spin;         /* timer steps without time passing */
 	gw_time spin_at;
 	gw_time due; /* its next timer, as of the last proc_refresh() */
 };
@@ -416,6 +418,9 @@ struct scenario {
 /* scenario_beacon.c */
 void build_meet(struct sim *s);
 void build_wander(struct sim *s);
+/* scenario_quiet.c */
+void build_idle(struct sim *s);
+void build_cold(struct sim *s);
 
 /* scenario_gap.c */
 void build_gap(struct sim *s);

@@ -356,6 +356,19 @@ static void test_touch(void **state)
 
 /* --- the end --- */
 
+/* The beacon asks, and the client hears that it is there. */
+static void test_kept_alive(void **state)
+{
+	(void)state;
+	net_join(w, 0, true);
+	for (int i = 0; i < 20; i++) {
+		net_run(w, 30 * GW_SEC);
+		assert_non_null(w->c[0].link);
+		assert_true(w->now - w->c[0].link->heard_at < 26 * GW_SEC);
+	}
+	assert_int_equal(net_stats(w).registered, 1);
+}
+
 static void test_drain(void **state)
 {
 	(void)state;
@@ -392,6 +405,7 @@ int main(void)
 		STARTED(test_watch),
 		CONFIGURED(test_watches_bounded),
 		STARTED(test_touch),
+		STARTED(test_kept_alive),
 		STARTED(test_drain),
 	};
 
