@@ -31,6 +31,8 @@ enum {
 #define KEEPALIVE_CLIENT (28 * GW_SEC)
 #define TOKEN_LASTS (10 * GW_SEC)
 #define SILENCE_MIN (300 * GW_MSEC)
+/* Round trips measured while a beacon was overrun would make a client wait for minutes. */
+#define SILENCE_MAX (5 * GW_SEC)
 #define INITIAL_RTT (100 * GW_MSEC)
 /* The library may ask for a time that has passed, again and again, while it cannot send. */
 #define EXPIRY_PACE (5 * GW_MSEC)
@@ -71,7 +73,7 @@ gw_time link_silent_at(const struct link *l)
 	if (l->state == LINK_CLOSED || l->outstanding_since == GW_NEVER)
 		return GW_NEVER;
 	return time_max(l->heard_at, l->outstanding_since) +
-	       time_max(3 * ngtcp2_conn_get_pto(l->quic), SILENCE_MIN);
+	       time_min(time_max(3 * ngtcp2_conn_get_pto(l->quic), SILENCE_MIN), SILENCE_MAX);
 }
 
 static void set_reason(struct link *l, const uint8_t *reason, size_t len)

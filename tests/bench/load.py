@@ -5,7 +5,9 @@ Used by tests/bench/bench (parts relay and beacon).  Where a rate is limited by 
 machine, the figure for each second of the beacon's processor time is the one to compare."""
 import json
 import os
+import re
 import shutil
+import subprocess
 
 from netlab import TOP, Node, World, binary, wait
 
@@ -29,6 +31,18 @@ def on_core(number, *argv):
     if shutil.which("taskset") and (os.cpu_count() or 1) > 1:
         return ["taskset", "-c", str(number), *argv]
     return list(argv)
+
+
+def simulated(scenario, pattern, seeds):
+    """What the simulator notes, one match a seed."""
+    sim = os.path.join(os.path.dirname(os.path.dirname(tool("hose"))), "sim", "sim")
+    found = []
+    for seed in range(1, seeds + 1):
+        r = subprocess.run([sim, "--seed", str(seed), "--scenario", scenario, "--verbose"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           text=True, check=False)
+        assert r.returncode == 0, r.stdout[-300:]
+        found.append(re.search(pattern, r.stdout).groups())
+    return found
 
 
 def cpu(process):
