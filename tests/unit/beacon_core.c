@@ -356,6 +356,41 @@ static void test_touch(void **state)
 
 /* --- the end --- */
 
+/* A rush of new clients: one is served at a time, and no more wait than can be served soon. */
+static void test_new_clients_wait(void **state)
+{
+	enum { WAITING = 1024, MORE = 10 };
+	struct batch b = { .data = w->batch, .capacity = sizeof(w->batch) };
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct path path = { .local = w->at, .remote = w->c[i].at };
+
+		net_dial(w, i);
+		assert_true(link_transmit(&w->c[i].host, &b, w->now));
+		beacon_receive(w->beacon, &path, b.data, b.len, w->now);
+	}
+	for (uint64_t served = 0; served < 3; served++) {
+		assert_int_equal(net_stats(w).handshakes, served);
+		assert_true(beacon_expiry(w->beacon) <= w->now);
+		beacon_expire(w->beacon, w->now);
+	}
+	assert_int_equal(net_stats(w).handshakes, 3);
+	assert_true(beacon_expiry(w->beacon) > w->now);
+	net_dial(w, 3);
+	assert_true(link_transmit(&w->c[3].host, &b, w->now));
+	for (int i = 0; i < WAITING + MORE; i++) {
+		struct path path = { .local = w->at, .remote = w->c[3].at };
+
+		beacon_receive(w->beacon, &path, b.data, b.len, w->now);
+	}
+	assert_int_equal(net_stats(w).drops[DROP_HANDSHAKE], MORE);
+	net_run(w, GW_SEC);
+	assert_int_equal(net_stats(w).handshakes, 4);
+	for (int i = 0; i < 4; i++)
+		assert_true(w->c[i].up);
+}
+
 /* The beacon asks, and the client hears that it is there. */
 static void test_kept_alive(void **state)
 {
@@ -405,6 +440,7 @@ int main(void)
 		STARTED(test_watch),
 		CONFIGURED(test_watches_bounded),
 		STARTED(test_touch),
+		STARTED(test_new_clients_wait),
 		STARTED(test_kept_alive),
 		STARTED(test_drain),
 	};
