@@ -279,7 +279,7 @@ size_t wire_segment_encode(uint8_t *out, const struct segment_header *h)
 	end = put(end, h->kind);
 	end = put(end, h->id);
 	end = put(end, h->offset);
-	if (h->kind == SEGMENT_OPEN) {
+	if (h->kind != SEGMENT_RESUME) {
 		size_t name = strnlen(h->service, WIRE_SERVICE_MAX);
 
 		end = put(end, name);
@@ -320,7 +320,7 @@ ssize_t wire_segment_decode(struct segment_header *out, const uint8_t *data, siz
 	h.kind = get(&r);
 	h.id = get(&r);
 	h.offset = get(&r);
-	if (h.kind == SEGMENT_OPEN) {
+	if (h.kind == SEGMENT_OPEN || h.kind == SEGMENT_OPEN_DATAGRAM) {
 		name = get(&r);
 		if (name > WIRE_SERVICE_MAX)
 			return GW_E_FORMAT;
@@ -334,4 +334,18 @@ ssize_t wire_segment_decode(struct segment_header *out, const uint8_t *data, siz
 		return GW_E_FORMAT;
 	*out = h;
 	return used + (ssize_t)size;
+}
+
+/* --- datagrams of streams --- */
+
+size_t wire_dgram_encode(uint8_t *out, uint64_t id)
+{
+	return wire_varint_encode(out, id);
+}
+
+ssize_t wire_dgram_decode(uint64_t *id, const uint8_t *data, size_t len)
+{
+	ssize_t used = wire_varint_decode(id, data, len);
+
+	return used > 0 ? used : GW_E_FORMAT;
 }

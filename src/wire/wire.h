@@ -149,21 +149,30 @@ void wire_claim_encode(uint8_t out[WIRE_CLAIM_SIZE], const struct wire_claim *c)
 void wire_claim_decode(struct wire_claim *out, const uint8_t data[WIRE_CLAIM_SIZE]);
 
 /* --- segment header: first bytes of each segment's QUIC stream ---
- * length (of what follows), kind, stream id, offset; OPEN adds service length and name.
+ * length (of what follows), kind, stream id, offset; the OPENs add service length and name.
  * Bytes after the known fields are skipped. */
 
-enum segment_kind { SEGMENT_OPEN = 1, SEGMENT_RESUME = 2 };
+enum segment_kind { SEGMENT_OPEN = 1, SEGMENT_RESUME = 2, SEGMENT_OPEN_DATAGRAM = 3 };
 
 struct segment_header {
 	uint64_t kind; /* enum segment_kind; another kind is GW_E_FORMAT */
 	uint64_t id;
 	uint64_t offset;                    /* absolute offset of the byte after the header */
-	char service[WIRE_SERVICE_MAX + 1]; /* OPEN only; a valid service name */
+	char service[WIRE_SERVICE_MAX + 1]; /* not of RESUME; a valid service name */
 };
 
 /* At most WIRE_SEGMENT_MAX bytes. */
 size_t wire_segment_encode(uint8_t *out, const struct segment_header *h);
 ssize_t wire_segment_decode(struct segment_header *out, const uint8_t *data, size_t len);
+
+/* --- QUIC DATAGRAM frames (section 15): stream id, then the payload --- */
+
+enum { WIRE_DGRAM_HEADER_MAX = 8 };
+
+/* At most WIRE_DGRAM_HEADER_MAX bytes. */
+size_t wire_dgram_encode(uint8_t *out, uint64_t id);
+/* Of a whole frame: the size of the header, or GW_E_FORMAT (never 0: nothing follows). */
+ssize_t wire_dgram_decode(uint64_t *id, const uint8_t *data, size_t len);
 
 /* --- variable-length integers, for the codecs and their tests --- */
 
@@ -182,6 +191,7 @@ enum stream_code {
 	STREAM_CODE_LOST = 5,   /* a RESUME names a stream never seen */
 	STREAM_CODE_LIMIT = 6,  /* too many streams */
 	STREAM_CODE_PARKED_OUT = 7,
+	STREAM_CODE_KIND = 8, /* datagrams where bytes were asked for, or the reverse */
 };
 
 /* Why a connection was closed: QUIC application error codes. */

@@ -34,9 +34,10 @@ static void check_header(const struct segment_header *h, const uint8_t *data, si
 	size_t len;
 
 	demand(out);
-	demand(h->kind == SEGMENT_OPEN || h->kind == SEGMENT_RESUME);
+	demand(h->kind == SEGMENT_OPEN || h->kind == SEGMENT_RESUME ||
+	       h->kind == SEGMENT_OPEN_DATAGRAM);
 	demand(memchr(h->service, '\0', sizeof(h->service)));
-	demand(h->kind == SEGMENT_OPEN ? service_name_valid(h->service) : !h->service[0]);
+	demand(h->kind == SEGMENT_RESUME ? !h->service[0] : service_name_valid(h->service));
 
 	len = wire_segment_encode(out, h);
 	demand(len <= used); /* shortest integers, nothing after the known fields */

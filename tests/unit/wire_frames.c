@@ -692,6 +692,8 @@ static void segment_headers_come_back(void **state)
 			check_segment(&h);
 			h = open_of(EDGES[i], EDGES[k], SERVICES[(i + k) % COUNT(SERVICES)]);
 			check_segment(&h);
+			h.kind = SEGMENT_OPEN_DATAGRAM;
+			check_segment(&h);
 		}
 	}
 }
@@ -701,6 +703,7 @@ static void layout_of_segments_is_as_specified(void **state)
 {
 	static const uint8_t OPEN[] = { 9, 1, 0x40, 64, 5, 3, 'w', 'e', 'b', 0 };
 	static const uint8_t RESUME[] = { 6, 2, 7, 0x80, 1, 0, 0 };
+	static const uint8_t DATAGRAM[] = { 7, 3, 2, 0, 3, 'd', 'n', 's' };
 	struct segment_header h = open_of(64, 5, "web");
 	uint8_t out[WIRE_SEGMENT_MAX];
 
@@ -713,6 +716,10 @@ static void layout_of_segments_is_as_specified(void **state)
 	h = resume_of(7, 65536);
 	assert_int_equal(wire_segment_encode(out, &h), sizeof(RESUME));
 	assert_memory_equal(out, RESUME, sizeof(RESUME));
+	h = open_of(2, 0, "dns");
+	h.kind = SEGMENT_OPEN_DATAGRAM;
+	assert_int_equal(wire_segment_encode(out, &h), sizeof(DATAGRAM));
+	assert_memory_equal(out, DATAGRAM, sizeof(DATAGRAM));
 }
 
 static void longer_headers_are_skipped_and_shorter_refused(void **state)
@@ -762,8 +769,10 @@ static void broken_segment_headers_are_refused(void **state)
 	} rows[] = {
 		ROW("\0"),           /* nothing */
 		ROW("\x03\0\x05\0"), /* kinds */
-		ROW("\x03\x03\x05\0"),
-		ROW("\x05\x03\x05\0\x01w"),
+		ROW("\x03\x04\x05\0"),
+		ROW("\x05\x04\x05\0\x01w"),
+		ROW("\x03\x03\x05\0"), /* a service missing, an empty one */
+		ROW("\x04\x03\x05\0\0"),
 		ROW("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x05\0"),
 		ROW("\x01\x02"), /* fields missing */
 		ROW("\x02\x02\x05"),
@@ -848,6 +857,34 @@ static void any_bytes_are_segments_or_refused(void **state)
 	assert_in_range(accepted, ROUNDS / 10, ROUNDS - ROUNDS / 10);
 }
 
+/* --- datagrams of streams: docs/protocol.md, section 15 --- */
+
+static void ids_stand_before_datagrams(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(EDGES); i++) {
+		uint8_t out[WIRE_DGRAM_HEADER_MAX + 3], *bytes;
+		size_t len = wire_dgram_encode(out, EDGES[i]);
+		uint64_t id;
+
+		assert_int_equal(len, wire_varint_size(EDGES[i]));
+		for (size_t payload = 0; payload <= 3; payload++) { /* may be empty */
+			bytes = exact(out, len + payload);
+			id = 77;
+			assert_int_equal(wire_dgram_decode(&id, bytes, len + payload), len);
+			assert_true(id == EDGES[i]);
+			free(bytes);
+		}
+		for (size_t cut = 0; cut < len; cut++) { /* nothing follows: never "more" */
+			bytes = exact(out, cut);
+			id = 77;
+			assert_int_equal(wire_dgram_decode(&id, bytes, cut), GW_E_FORMAT);
+			assert_true(id == 77);
+			free(bytes);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -876,6 +913,7 @@ int main(void)
 		cmocka_unit_test(broken_segment_headers_are_refused),
 		cmocka_unit_test(service_names_are_as_in_tickets),
 		cmocka_unit_test(any_bytes_are_segments_or_refused),
+		cmocka_unit_test(ids_stand_before_datagrams),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
