@@ -78,6 +78,7 @@ enum godwit_error {
 	GODWIT_E_CLOSED = -28,
 	GODWIT_E_PROTOCOL = -29,
 	GODWIT_E_AGAIN = -30,
+	GODWIT_E_KIND = -31,
 };
 
 /* A sentence fragment for people ("the peer offers no such service"), and a stable word for
@@ -208,6 +209,9 @@ int godwit_destination_parse(const char *text, godwit_ticket *out);
 /* Offer a service; park_timeout_ms GODWIT_NEVER: the node's default.
  * GODWIT_E_EXISTS, _INVALID (name: 1..63 of a-z 0-9 . _ -), _LIMIT. */
 int godwit_listen(godwit_node *node, const char *service, uint64_t park_timeout_ms);
+/* The same for a service of datagrams: a service is of one kind, and only streams of that kind come
+ * in. */
+int godwit_listen_datagrams(godwit_node *node, const char *service, uint64_t park_timeout_ms);
 void godwit_unlisten(godwit_node *node, const char *service);
 /* `key` NULL: any key.  `service` NULL: every service. */
 int godwit_allow(godwit_node *node, const char *service, const uint8_t *key);
@@ -266,6 +270,8 @@ typedef struct godwit_stream_info {
 	bool answered;     /* the peer's service has taken it */
 	const char *state; /* "opening", "open", "parked", "closing" */
 	uint64_t tx_bytes, rx_bytes, age_ms;
+	bool datagrams;                   /* a stream of datagrams, ... */
+	uint64_t sent, received, dropped; /* ... and how many of them */
 } godwit_stream_info;
 
 size_t godwit_node_streams(const godwit_node *node, godwit_stream_info *out, size_t max);
@@ -276,6 +282,7 @@ typedef struct godwit_stats {
 	uint64_t handshakes, dials, moves;
 	uint64_t send_calls, recv_calls;
 	bool gso, gro;
+	uint64_t stream_datagrams_in, stream_datagrams_out, stream_datagrams_dropped;
 } godwit_stats;
 
 void godwit_node_stats(const godwit_node *node, godwit_stats *out);
@@ -314,13 +321,31 @@ bool godwit_stream_delivered(const godwit_stream *stream);
 /* 0 while alive; else why it ended.  What had been received stays readable. */
 int godwit_stream_error(const godwit_stream *stream);
 
-/* Give up both directions; `why` is GODWIT_E_RESET, _TARGET, _DENIED, _NO_SERVICE or _LIMIT
- * and is what the peer's application gets. */
+/* Give up both directions; `why` is GODWIT_E_RESET, _TARGET, _DENIED, _NO_SERVICE, _KIND or
+ * _LIMIT and is what the peer's application gets. */
 void godwit_stream_reset(godwit_stream *stream, int why);
 /* Done with the handle.  An unfinished stream is reset. */
 void godwit_stream_free(godwit_stream *stream);
 
 void godwit_stream_describe(const godwit_stream *stream, godwit_stream_info *out);
+
+/* --- streams of datagrams --- */
+
+/* Datagrams between two nodes, for UDP and the like: each arrives whole, once or never, in any order.
+ * Such a stream is opened, parked, moved and ended like the others, but carries no bytes: none of the
+ * calls that write and read them.  Errors as godwit_stream_open(), and GODWIT_E_VERSION: the peer
+ * is too old. */
+int godwit_datagram_open(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE], const char *service,
+			 godwit_stream **out);
+/* Send one; it may be empty.  GODWIT_E_LENGTH: it is larger than godwit_datagram_max(), and is
+ * dropped; else what has ended the stream.  Without a connection it waits for a second at most. */
+int godwit_datagram_send(godwit_stream *stream, const void *data, size_t len);
+/* The next one received: its length, 0 for an empty one.  GODWIT_E_AGAIN: there is none, wait for
+ * GODWIT_STREAM_READABLE; GODWIT_E_LENGTH: it is longer than `size`, and stays. */
+ssize_t godwit_datagram_receive(godwit_stream *stream, void *data, size_t size);
+/* The largest that can be sent at present: 1,167 bytes or so at first, more as soon as the path is
+ * known to carry it; a move may lessen it. */
+size_t godwit_datagram_max(const godwit_stream *stream);
 
 /* --- events --- */
 

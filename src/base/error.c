@@ -41,6 +41,7 @@ static const struct entry ENTRIES[] = {
 	{ "closed", "it is closed already" },
 	{ "protocol", "the peer broke the protocol" },
 	{ "again", "nothing to do now" },
+	{ "kind", "the service is of the other kind (UDP, or not UDP)" },
 };
 
 static const struct entry *find(int code)

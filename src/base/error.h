@@ -38,6 +38,7 @@ enum gw_error {
 	GW_E_CLOSED = -28,   /* the object is closed already */
 	GW_E_PROTOCOL = -29, /* the peer broke the protocol */
 	GW_E_AGAIN = -30,    /* nothing to do now */
+	GW_E_KIND = -31, /* a service of datagrams where one of bytes was meant, or the reverse */
 };
 
 /* Short text ("unreachable"); `error_name` gives the machine-readable form ("unreachable",

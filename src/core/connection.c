@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/dgram.h"
 #include "core/dial.h"
 #include "core/mtu.h"
 #include "core/outbox.h"
@@ -288,6 +289,38 @@ static int stop_sending_callback(ngtcp2_conn *quic, int64_t id, uint64_t code, v
 	return fail(user); /* never sent in this protocol */
 }
 
+static int datagram_callback(ngtcp2_conn *quic, uint32_t flags, const uint8_t *data, size_t len,
+			     void *user)
+{
+	struct connection *c = user;
+
+	(void)quic;
+	(void)flags; /* there is no 0-RTT */
+	c->heard = true;
+	if (c->state == CONN_CLOSED)
+		return 0;
+	return dgram_received(c, data, len, c->now) < 0 ? fail(c) : 0;
+}
+
+static int datagram_acked_callback(ngtcp2_conn *quic, uint64_t large, void *user)
+{
+	struct connection *c = user;
+
+	(void)quic;
+	c->heard = true;
+	dgram_acknowledged(c, large, c->now);
+	return 0;
+}
+
+static int datagram_lost_callback(ngtcp2_conn *quic, uint64_t large, void *user)
+{
+	struct connection *c = user;
+
+	(void)quic;
+	dgram_lost(c, large, c->now);
+	return 0;
+}
+
 static int more_streams_callback(ngtcp2_conn *quic, uint64_t max, void *user)
 {
 	(void)quic;
@@ -311,6 +344,9 @@ static const ngtcp2_callbacks CALLBACKS = {
 	.get_new_connection_id = new_cid_callback,
 	.remove_connection_id = remove_cid_callback,
 	.path_validation = path_validation_callback,
+	.recv_datagram = datagram_callback,
+	.ack_datagram = datagram_acked_callback,
+	.lost_datagram = datagram_lost_callback,
 };
 
 /* --- making one --- */
@@ -337,6 +373,7 @@ static void fill_params(ngtcp2_transport_params *p)
 	p->initial_max_streams_bidi = 2 * PEER_STREAMS_MAX + 1;
 	p->max_idle_timeout = 0;
 	p->max_udp_payload_size = 65527;
+	p->max_datagram_frame_size = DGRAM_FRAME_MAX;
 	quic_no_grease(p);
 }
 
@@ -383,6 +420,7 @@ static struct connection *connection_new(struct node *n, bool dialler, const str
 	c->control_id = -1;
 	c->tls.accept = peer_accept_key;
 	list_init(&c->rx_segments);
+	dgram_queue_init(&c->early);
 	mtu_init(&c->mtu, n, path, r->relay ? WIRE_CHANNEL_HEADER : 0);
 	c->token = rng_u64(n->rng);
 	if (!attach(c, r)) {
@@ -565,6 +603,7 @@ void connection_free(struct connection *c)
 		ngtcp2_conn_del(c->quic);
 	tls_session_free(&c->tls);
 	chain_clear(&c->control);
+	dgram_queue_clear(&c->early);
 	n->n_connections--;
 	free(c);
 }

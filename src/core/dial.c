@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/connection.h"
+#include "core/dgram.h"
 #include "core/peer.h"
 #include "core/punch.h"
 #include "core/relayed.h"
@@ -241,6 +242,7 @@ static bool still_needed(const struct peer *p, gw_time now)
 
 void dial_expire(struct peer *p, gw_time now)
 {
+	dgram_expire(p, now);
 	if (now >= p->park_at)
 		fail_overdue(p, now);
 	if (dial_active(p) && !still_needed(p, now))

@@ -90,6 +90,7 @@ void mtu_start(struct connection *c, gw_time now)
 void mtu_fall_back(struct connection *c, gw_time now)
 {
 	c->mtu.payload = PAYLOAD_MIN;
+	c->mtu.lost = 0;
 	stop_probing(&c->mtu, now + MTU_RETRY);
 	c->progress_at = now;
 }
@@ -102,9 +103,16 @@ void mtu_migrated(struct connection *c, gw_time now)
 
 static gw_time stall_due(const struct connection *c)
 {
-	if (c->mtu.payload == PAYLOAD_MIN || c->outstanding_since == GW_NEVER)
+	gw_time limit, since = GW_NEVER;
+
+	if (c->mtu.payload == PAYLOAD_MIN)
 		return GW_NEVER;
-	return c->progress_at + time_max(connection_silence_limit(c), STALL_MIN);
+	if (c->outstanding_since != GW_NEVER)
+		since = c->progress_at;
+	if (c->mtu.lost >= LARGE_LOST_MAX) /* section 15 */
+		since = time_min(since, c->mtu.lost_since);
+	limit = time_max(connection_silence_limit(c), STALL_MIN);
+	return since == GW_NEVER ? GW_NEVER : since + limit;
 }
 
 gw_time mtu_due(const struct connection *c)

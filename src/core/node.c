@@ -49,6 +49,8 @@ struct node *node_new(const struct node_config *config, gw_time now)
 	n->identity = *config->identity;
 	n->config.identity = &n->identity;
 	n->rng = config->rng;
+	n->held_size = config->max_payload + WIRE_CHANNEL_HEADER;
+	n->held = malloc(n->held_size);
 	do
 		n->incarnation = rng_u64(n->rng);
 	while (n->incarnation == 0);
@@ -66,9 +68,10 @@ struct node *node_new(const struct node_config *config, gw_time now)
 	map_init(&n->by_cid, rng_u64(n->rng));
 	map_init(&n->by_token, rng_u64(n->rng));
 	map_init(&n->by_key, rng_u64(n->rng));
-	if (policy_init(&n->policy) < 0 || tls_init(&n->tls, &n->identity) < 0) {
+	if (!n->held || policy_init(&n->policy) < 0 || tls_init(&n->tls, &n->identity) < 0) {
 		policy_clear(&n->policy);
 		identity_wipe(&n->identity);
+		free(n->held);
 		free(n);
 		return NULL;
 	}
@@ -96,6 +99,7 @@ void node_free(struct node *n)
 	policy_clear(&n->policy);
 	tls_clear(&n->tls);
 	identity_wipe(&n->identity);
+	free(n->held);
 	free(n);
 }
 
@@ -418,7 +422,12 @@ void node_clock_jumped(struct node *n, gw_time now)
 
 int node_listen(struct node *n, const char *service, gw_time park_timeout)
 {
-	return policy_listen(&n->policy, service, park_timeout);
+	return policy_listen(&n->policy, service, false, park_timeout);
+}
+
+int node_listen_datagrams(struct node *n, const char *service, gw_time park_timeout)
+{
+	return policy_listen(&n->policy, service, true, park_timeout);
 }
 
 void node_unlisten(struct node *n, const char *service)
@@ -572,8 +581,8 @@ void node_debug_break(struct node *n, gw_time now)
 
 /* --- streams --- */
 
-int node_stream_open(struct node *n, const uint8_t key[KEY_SIZE], const char *service,
-		     struct stream **out, gw_time now)
+static int open_stream(struct node *n, const uint8_t key[KEY_SIZE], const char *service,
+		       enum stream_kind kind, struct stream **out, gw_time now)
 {
 	struct stream *s;
 	struct peer *p;
@@ -586,7 +595,9 @@ int node_stream_open(struct node *n, const uint8_t key[KEY_SIZE], const char *se
 		return rv;
 	if (p->n_live >= PEER_STREAMS_MAX || n->committed + INITIAL_WINDOW > n->config.memory_limit)
 		return GW_E_LIMIT;
-	s = stream_new(p, p->next_id, service, false, now);
+	if (kind == STREAM_OF_DATAGRAMS && p->used && p->used->dgram_frame_max == 0)
+		return GW_E_VERSION;
+	s = stream_new(p, p->next_id, service, false, kind, now);
 	if (!s)
 		return GW_E_NOMEM;
 	p->next_id += 2;
@@ -595,6 +606,18 @@ int node_stream_open(struct node *n, const uint8_t key[KEY_SIZE], const char *se
 		dial_asked(p, now);
 	*out = s;
 	return 0;
+}
+
+int node_stream_open(struct node *n, const uint8_t key[KEY_SIZE], const char *service,
+		     struct stream **out, gw_time now)
+{
+	return open_stream(n, key, service, STREAM_OF_BYTES, out, now);
+}
+
+int node_datagram_open(struct node *n, const uint8_t key[KEY_SIZE], const char *service,
+		       struct stream **out, gw_time now)
+{
+	return open_stream(n, key, service, STREAM_OF_DATAGRAMS, out, now);
 }
 
 struct stream *peer_stream_next(const struct peer *p, const struct stream *after)
@@ -687,10 +710,11 @@ void node_stats_get(const struct node *n, struct node_stats *out)
 	out->connections = n->n_connections;
 	out->peers = n->n_peers;
 	out->streams = n->n_streams;
-	out->memory = 0;
+	out->memory = n->dgram_bytes;
 	list_each(&n->peers, i, tmp) {
 		const struct peer *p = container_of(i, struct peer, all_link);
 
+		out->memory += p->dgrams.bytes;
 		list_each(&p->streams, j, tmp2) {
 			const struct stream *s = container_of(j, struct stream, peer_link);
 
@@ -709,9 +733,23 @@ uint64_t node_incarnation(const struct node *n)
 	return n->incarnation;
 }
 
-static size_t check_peer(const struct peer *p)
+static void check_dgrams(const struct dgram_queue *q, size_t max, size_t max_bytes)
+{
+	size_t count = 0, bytes = 0;
+
+	list_each(&q->list, i, tmp) {
+		count++;
+		bytes += container_of(i, struct dgram, link)->len;
+	}
+	assert(count == q->count && count <= max);
+	assert(bytes == q->bytes && bytes <= max_bytes);
+}
+
+static size_t check_peer(const struct peer *p, size_t *dgram_bytes)
 {
 	size_t live = 0, committed = 0;
+
+	check_dgrams(&p->dgrams, DGRAMS_MAX, DGRAM_BYTES_MAX);
 
 	list_each(&p->streams, i, tmp) {
 		const struct stream *s = container_of(i, struct stream, peer_link);
@@ -723,6 +761,11 @@ static size_t check_peer(const struct peer *p)
 		assert(!list_in(&s->ready_link) || s->state == STREAM_LIVE);
 		/* Nothing that could be sent is forgotten. */
 		assert(!segment_has_output(s) || list_in(&s->ready_link));
+		if (s->dgrams) {
+			check_dgrams(&s->dgrams->rx, DGRAMS_MAX, DGRAM_BYTES_MAX);
+			*dgram_bytes += s->dgrams->rx.bytes;
+			assert(s->tx.end == 0 && s->rx_limit == 0);
+		}
 		live += s->state != STREAM_RETIRED;
 		committed += s->committed;
 	}
@@ -736,19 +779,21 @@ static size_t check_peer(const struct peer *p)
 
 void node_check(const struct node *n)
 {
-	size_t committed = 0, connections = 0, half_open = 0;
+	size_t committed = 0, connections = 0, half_open = 0, dgram_bytes = 0;
 
 	list_each(&n->peers, i, tmp)
-		committed += check_peer(container_of(i, struct peer, all_link));
+		committed += check_peer(container_of(i, struct peer, all_link), &dgram_bytes);
 	list_each(&n->connections, i, tmp) {
 		const struct connection *c = container_of(i, struct connection, all_link);
 
 		connections++;
+		check_dgrams(&c->early, EARLY_DGRAMS_MAX, EARLY_DGRAM_BYTES);
 		half_open += c->state == CONN_HANDSHAKE && !c->dialler;
 		assert(c->state != CONN_USED || c->peer->used == c);
 		assert(c->state == CONN_CLOSED ? list_in(&c->dirty_link) : c->timer.index != 0);
 	}
 	assert(committed == n->committed);
+	assert(dgram_bytes == n->dgram_bytes);
 	assert(connections == n->n_connections);
 	assert(half_open == n->n_half_open);
 }

@@ -148,6 +148,8 @@ void node_conduit_down(struct node *n, uint32_t via, int error, gw_time now);
 /* Offer a service.  `park_timeout` for its streams, GW_NEVER for the node's default.
  * GW_E_EXISTS, GW_E_INVALID (name), GW_E_LIMIT. */
 int node_listen(struct node *n, const char *service, gw_time park_timeout);
+/* The same, of datagrams. */
+int node_listen_datagrams(struct node *n, const char *service, gw_time park_timeout);
 void node_unlisten(struct node *n, const char *service); /* live streams stay */
 /* Let a key (NULL: any) use a service (NULL: every service). */
 int node_allow(struct node *n, const char *service, const uint8_t *key);
@@ -184,9 +186,10 @@ struct peer_info {
 	gw_time retry_at;               /* when parked with streams: next dial */
 	size_t endpoints;               /* where it may be dialled */
 	size_t streams;
-	uint64_t moves;              /* times the streams changed connection */
-	uint64_t tx_bytes, rx_bytes; /* stream bytes acknowledged, delivered */
-	size_t mtu;                  /* UDP payload in use */
+	uint64_t moves; /* times the streams changed connection */
+	uint64_t tx_bytes,
+		rx_bytes; /* stream bytes acknowledged, delivered; datagrams sent, received */
+	size_t mtu;       /* UDP payload in use */
 };
 
 /* Iterate: start with NULL. */
@@ -204,6 +207,10 @@ void node_debug_break(struct node *n, gw_time now);
  * GW_E_LIMIT, GW_E_NOMEM. */
 int node_stream_open(struct node *n, const uint8_t key[KEY_SIZE], const char *service,
 		     struct stream **out, gw_time now);
+/* A stream of datagrams (docs/protocol.md, section 15): it has no bytes, the rest is the same.  Also
+ * GW_E_VERSION: the connected peer knows none (later: what the stream fails with). */
+int node_datagram_open(struct node *n, const uint8_t key[KEY_SIZE], const char *service,
+		       struct stream **out, gw_time now);
 void stream_set_park_timeout(struct stream *s, gw_time timeout);
 
 void stream_set_user(struct stream *s, void *user);
@@ -234,6 +241,18 @@ bool stream_delivered(const struct stream *s);
  * when the peer knows. */
 void stream_release(struct stream *s, gw_time now);
 
+/* --- datagrams --- */
+
+/* Send one, soon or never: it may wait for a second at most, and nothing says that it was lost.
+ * GW_E_LENGTH: more than stream_datagram_max() now; GW_E_INVALID: a stream of bytes; or why the
+ * stream can no longer be written. */
+int stream_datagram_send(struct stream *s, const void *data, size_t len, gw_time now);
+/* The next one received: its length, which may be 0; GW_E_AGAIN: none (STREAM_READABLE will
+ * come); GW_E_LENGTH: it is longer than `size`, and stays. */
+ssize_t stream_datagram_receive(struct stream *s, void *out, size_t size);
+/* The largest that the present connection carries, bytes; it changes with the path. */
+size_t stream_datagram_max(const struct stream *s);
+
 struct stream_info {
 	uint64_t id;
 	uint8_t peer[KEY_SIZE];
@@ -242,6 +261,8 @@ struct stream_info {
 	bool answered; /* the service has taken it */
 	enum { STREAM_OPENING, STREAM_OPEN, STREAM_PARKED, STREAM_CLOSING } state;
 	uint64_t tx_bytes, rx_bytes;
+	bool datagrams;                   /* a stream of datagrams, ... */
+	uint64_t sent, received, dropped; /* ... and how many of them */
 	gw_time created_at;
 };
 
@@ -255,7 +276,7 @@ enum event_type { EVENT_STREAM, EVENT_PEER, EVENT_PONG, EVENT_IDENTITY_IN_USE, E
 
 enum stream_event {
 	STREAM_INCOMING = 1,   /* a new stream from a peer: take it or reset it */
-	STREAM_READABLE = 2,   /* bytes or the end have come */
+	STREAM_READABLE = 2,   /* bytes, datagrams or the end have come */
 	STREAM_WRITABLE = 4,   /* room again after a short write */
 	STREAM_ANSWERED = 8,   /* the peer's service has taken our stream */
 	STREAM_DELIVERED = 16, /* the peer has every byte and our end */
@@ -284,6 +305,7 @@ struct node_stats {
 	uint64_t datagrams_in, datagrams_out, bytes_in, bytes_out;
 	uint64_t drop_unknown, drop_malformed, drop_no_connection, drop_limit, drop_refused;
 	uint64_t handshakes, dials, moves;
+	uint64_t dgrams_in, dgrams_out, dgrams_dropped; /* of streams */
 	size_t connections, peers, streams;
 	size_t memory; /* stream buffers, bytes */
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/connection.h"
+#include "core/dgram.h"
 #include "core/beacons.h"
 #include "core/dial.h"
 #include "core/records.h"
@@ -14,6 +15,7 @@
 #include "core/punch.h"
 #include "core/segment.h"
 #include "core/stream.h"
+#include "quic/quic.h"
 #include "quic/tls.h"
 
 /* Beyond this many, peers that nothing depends on are forgotten. */
@@ -80,6 +82,7 @@ static struct peer *peer_new(struct node *n, const uint8_t key[KEY_SIZE], bool t
 	list_init(&p->connections);
 	list_init(&p->streams);
 	list_init(&p->ready);
+	dgram_queue_init(&p->dgrams);
 	map_init(&p->by_id, rng_u64(n->rng));
 	list_append(&n->peers, &p->all_link);
 	n->n_peers++;
@@ -127,6 +130,7 @@ void peer_free(struct peer *p)
 		else
 			stream_fail(s, GW_E_CLOSED);
 	}
+	dgram_queue_clear(&p->dgrams);
 	map_clear(&p->by_id);
 	seen_clear(&p->seen);
 	records_forget(p);
@@ -204,6 +208,7 @@ static void forget_incarnation(struct peer *p)
 	p->incarnation = 0;
 	p->generation = 0;
 	seen_clear(&p->seen);
+	dgram_queue_clear(&p->dgrams); /* the next process begins its ids anew */
 }
 
 /* A hello says which process this is.  False: one that has been replaced. */
@@ -303,6 +308,7 @@ static void take_over(struct peer *p, struct connection *c, gw_time now)
 		connection_schedule(old, now);
 	}
 	connection_set_state(c, CONN_USED, now);
+	c->dgram_frame_max = quic_dgram_frame_max(c->quic);
 	p->used = c;
 	if (c->generation > p->generation)
 		p->generation = c->generation;
@@ -312,6 +318,14 @@ static void take_over(struct peer *p, struct connection *c, gw_time now)
 	}
 	p->met = true;
 	p->parked_since = p->park_at = GW_NEVER;
+}
+
+static void carry(struct stream *s, const struct connection *c)
+{
+	if (s->dgrams && c->dgram_frame_max == 0)
+		stream_fail(s, GW_E_VERSION);
+	else
+		stream_repeat(s);
 }
 
 void peer_use(struct connection *c, gw_time now)
@@ -334,7 +348,7 @@ void peer_use(struct connection *c, gw_time now)
 	if (!c->relay)
 		dial_add_endpoint(p, &c->path.remote);
 	list_each(&p->streams, i, tmp)
-		stream_repeat(container_of(i, struct stream, peer_link));
+		carry(container_of(i, struct stream, peer_link), c);
 	send_pings(p, now);
 	p->wanted = p->n_pings > 0;
 	mtu_start(c, now);

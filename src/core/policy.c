@@ -54,7 +54,7 @@ static int find_or_add(struct policy *p, const char *name, struct service **out)
 	return 0;
 }
 
-int policy_listen(struct policy *p, const char *name, gw_time park_timeout)
+int policy_listen(struct policy *p, const char *name, bool datagrams, gw_time park_timeout)
 {
 	struct service *s;
 	int rv;
@@ -67,6 +67,7 @@ int policy_listen(struct policy *p, const char *name, gw_time park_timeout)
 	if (s->listening)
 		return GW_E_EXISTS;
 	s->listening = true;
+	s->datagrams = datagrams;
 	s->park_timeout = park_timeout;
 	return 0;
 }

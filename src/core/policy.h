@@ -11,7 +11,7 @@ void policy_clear(struct policy *p);
 /* The entry of a service, or NULL. */
 struct service *policy_find(const struct policy *p, const char *name);
 /* As node_listen() and friends in core/node.h; `name` NULL is every service. */
-int policy_listen(struct policy *p, const char *name, gw_time park_timeout);
+int policy_listen(struct policy *p, const char *name, bool datagrams, gw_time park_timeout);
 void policy_unlisten(struct policy *p, const char *name);
 int policy_allow(struct policy *p, const char *name, const uint8_t *key);
 void policy_disallow(struct policy *p, const char *name, const uint8_t *key);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/connection.h"
+#include "core/dgram.h"
 #include "core/peer.h"
 #include "core/policy.h"
 #include "quic/quic.h"
@@ -42,7 +43,9 @@ void segment_wake(struct stream *s)
 
 static int make_header(struct stream *s)
 {
-	struct segment_header h = { .kind = s->answered ? SEGMENT_RESUME : SEGMENT_OPEN,
+	struct segment_header h = { .kind = s->answered ? SEGMENT_RESUME
+					    : s->dgrams ? SEGMENT_OPEN_DATAGRAM
+							: SEGMENT_OPEN,
 				    .id = s->id,
 				    .offset = s->tx_next };
 	uint8_t bytes[WIRE_SEGMENT_MAX];
@@ -222,10 +225,17 @@ static uint64_t admit(struct peer *p, const struct segment_header *h)
 		return STREAM_CODE_NO_SERVICE;
 	if (!policy_allows(&n->policy, h->service, p->key))
 		return STREAM_CODE_DENIED;
+	if (service->datagrams != (h->kind == SEGMENT_OPEN_DATAGRAM))
+		return STREAM_CODE_KIND;
 	if (n->closing || p->n_live >= PEER_STREAMS_MAX ||
 	    n->committed + INITIAL_WINDOW > n->config.memory_limit)
 		return STREAM_CODE_LIMIT;
 	return 0;
+}
+
+static enum stream_kind kind_of(const struct segment_header *h)
+{
+	return h->kind == SEGMENT_OPEN_DATAGRAM ? STREAM_OF_DATAGRAMS : STREAM_OF_BYTES;
 }
 
 static int take_new(struct peer *p, struct rx_segment *segment, const struct segment_header *h,
@@ -246,7 +256,7 @@ static int take_new(struct peer *p, struct rx_segment *segment, const struct seg
 		code = STREAM_CODE_LOST;
 	if (code == 0 && seen_add(&p->seen, h->id / 2) < 0)
 		return GW_E_PROTOCOL;
-	s = code == 0 ? stream_new(p, h->id, h->service, true, now) : NULL;
+	s = code == 0 ? stream_new(p, h->id, h->service, true, kind_of(h), now) : NULL;
 	if (!s) {
 		segment->ignored = true;
 		answer(p, FRAME_RESET, h->id, code ? code : STREAM_CODE_LIMIT);
@@ -265,12 +275,15 @@ static int begin(struct connection *c, struct rx_segment *segment, const struct 
 {
 	struct peer *p = c->peer;
 	struct stream *s = map_get(&p->by_id, h->id);
-	bool ours = (h->id & 1) == (p->we_are_lower ? 0 : 1);
+	bool ours = (h->id & 1) == (p->we_are_lower ? 0 : 1), open = h->kind != SEGMENT_RESUME;
+	int rv;
 
 	segment->id = h->id;
 	segment->started = true;
 	segment->position = h->offset;
-	if (ours && (h->kind == SEGMENT_OPEN || h->id >= p->next_id))
+	if (ours && (open || h->id >= p->next_id))
+		return GW_E_PROTOCOL;
+	if (s && open && (kind_of(h) == STREAM_OF_DATAGRAMS) != (s->dgrams != NULL))
 		return GW_E_PROTOCOL;
 	if (s) {
 		segment->ignored = s->state != STREAM_LIVE;
@@ -284,7 +297,9 @@ static int begin(struct connection *c, struct rx_segment *segment, const struct 
 		answer(p, FRAME_DONE, h->id, 0);
 		return 0;
 	}
-	return take_new(p, segment, h, now);
+	rv = take_new(p, segment, h, now);
+	dgram_opened(c, h->id, now);
+	return rv;
 }
 
 static int deliver(struct connection *c, struct rx_segment *segment, const uint8_t *data,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/connection.h"
+#include "core/dgram.h"
 #include "core/peer.h"
 #include "core/records.h"
 #include "quic/quic.h"
@@ -28,14 +29,16 @@ static void recount(struct stream *s)
 }
 
 struct stream *stream_new(struct peer *p, uint64_t id, const char *service, bool incoming,
-			  gw_time now)
+			  enum stream_kind kind, gw_time now)
 {
 	struct slab *slab = &p->node->stream_slab;
 	struct stream *s = slab_alloc(slab);
 
 	if (!s)
 		return NULL;
-	if (map_put(&p->by_id, id, s) < 0) {
+	if ((kind == STREAM_OF_DATAGRAMS && !dgram_stream_init(s)) ||
+	    map_put(&p->by_id, id, s) < 0) {
+		free(s->dgrams);
 		slab_free(slab, s);
 		return NULL;
 	}
@@ -47,7 +50,7 @@ struct stream *stream_new(struct peer *p, uint64_t id, const char *service, bool
 	s->park_timeout = p->node->config.park_timeout;
 	s->tx.pool = s->rx.pool = &p->node->pool;
 	s->segment = -1;
-	s->tx_limit = s->rx_limit = INITIAL_WINDOW;
+	s->tx_limit = s->rx_limit = s->dgrams ? 0 : INITIAL_WINDOW;
 	s->rx_window = ANSWER_WINDOW;
 	s->rx_final = UINT64_MAX;
 	memcpy(s->service, service, strlen(service) + 1);
@@ -76,6 +79,8 @@ void stream_bury(struct stream *s)
 	chain_clear(&s->tx);
 	chain_clear(&s->rx);
 	recount(s);
+	dgram_stream_clear(s);
+	free(s->dgrams);
 	free(s->segment_header);
 	slab_free(&s->node->stream_slab, s);
 }
@@ -120,6 +125,7 @@ static void cut_segment(struct stream *s)
 
 static void drop_received(struct stream *s)
 {
+	dgram_stream_clear(s);
 	chain_clear(&s->rx);
 	recount(s);
 }
@@ -217,7 +223,7 @@ static void grant(struct stream *s, gw_time now)
 	uint64_t window = s->rx_window, fair = fair_window(s), limit;
 	gw_time rtt;
 
-	if (s->state != STREAM_LIVE || s->rx_final != UINT64_MAX)
+	if (s->state != STREAM_LIVE || s->rx_final != UINT64_MAX || s->dgrams)
 		return;
 	if (window > fair)
 		window = fair;
@@ -391,6 +397,8 @@ static int code_error(uint64_t code)
 		return GW_E_LIMIT;
 	case STREAM_CODE_PARKED_OUT:
 		return GW_E_PARKED_OUT;
+	case STREAM_CODE_KIND:
+		return GW_E_KIND;
 	default:
 		return GW_E_RESET;
 	}
@@ -421,8 +429,8 @@ void *stream_user(const struct stream *s)
 
 static int writable_error(const struct stream *s)
 {
-	if (s->error)
-		return s->error;
+	if (s->error || s->dgrams)
+		return s->error ? s->error : GW_E_INVALID;
 	return s->tx_finished || s->state != STREAM_LIVE ? GW_E_CLOSED : 0;
 }
 
@@ -549,6 +557,14 @@ void stream_describe(const struct stream *s, struct stream_info *out)
 	out->rx_bytes = s->rx.end;
 	out->created_at = s->created_at;
 	out->answered = s->answered;
+	if (s->dgrams) {
+		out->datagrams = true;
+		out->tx_bytes = s->dgrams->tx_bytes;
+		out->rx_bytes = s->dgrams->rx_bytes;
+		out->sent = s->dgrams->sent;
+		out->received = s->dgrams->received;
+		out->dropped = s->dgrams->dropped;
+	}
 	if (s->state != STREAM_LIVE || s->tx_finished || s->rx_final != UINT64_MAX)
 		out->state = STREAM_CLOSING;
 	else if (!s->peer->used)

@@ -6,9 +6,11 @@
 
 #include "core/types.h"
 
-/* NULL: out of memory.  `service` may be empty for incoming ones. */
+enum stream_kind { STREAM_OF_BYTES, STREAM_OF_DATAGRAMS };
+
+/* NULL: out of memory. */
 struct stream *stream_new(struct peer *p, uint64_t id, const char *service, bool incoming,
-			  gw_time now);
+			  enum stream_kind kind, gw_time now);
 /* Free it if nobody needs it any more. */
 void stream_bury(struct stream *s);
 

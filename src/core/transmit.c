@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a connection sends: QUIC packets in batches of equal size, MTU probes, closes. */
+#include <assert.h>
 #include <string.h>
 
 #include "core/connection.h"
+#include "core/dgram.h"
 #include "core/mtu.h"
 #include "core/relayed.h"
 #include "quic/quic.h"
 #include "core/segment.h"
+
+/* Headers and tag of a packet, as they are at most. */
+enum { LARGE_MARGIN = 32 };
 
 /* The packets of one batch, as they are written. */
 struct writer {
@@ -16,6 +21,7 @@ struct writer {
 	size_t payload;
 	size_t header; /* of the relay, before each packet */
 	bool full;     /* no further packet fits this batch */
+	size_t filled; /* bytes taken into the packet that is being written */
 	gw_time now;
 };
 
@@ -36,6 +42,7 @@ static void packet_done(struct writer *w, size_t len, const ngtcp2_path *p)
 	struct batch *out = w->out;
 	struct path path;
 
+	w->filled = 0;
 	path_of(w->c, p, &path);
 	if (w->header)
 		wire_channel_encode(out->data + out->len, w->c->channel);
@@ -48,8 +55,7 @@ static void packet_done(struct writer *w, size_t len, const ngtcp2_path *p)
 		struct node *n = w->c->node;
 
 		w->full = true;
-		if (len > sizeof(n->held))
-			return; /* as if lost */
+		assert(len <= n->held_size);
 		memcpy(n->held, out->data + out->len, len);
 		n->held_len = len;
 		n->held_path = path;
@@ -75,12 +81,12 @@ static int offer(struct writer *w, int64_t id, const ngtcp2_vec *vec, size_t n, 
 	rv = ngtcp2_conn_writev_stream(w->c->quic, &ps->path, &info,
 				       w->out->data + w->out->len + w->header, w->payload, taken,
 				       flags, id, vec, n, w->now);
+	if (*taken > 0)
+		w->filled += (size_t)*taken;
 	if (rv == NGTCP2_ERR_WRITE_MORE)
 		return 2;
-	if (rv < 0)
+	if (rv <= 0)
 		return (int)rv;
-	if (rv == 0)
-		return 0;
 	packet_done(w, (size_t)rv, &ps->path);
 	return 1;
 }
@@ -113,9 +119,56 @@ static int offer_segment(struct writer *w, struct stream *s, ngtcp2_path_storage
 	if (o.fin)
 		flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
 	rv = offer(w, s->segment, o.vec, o.n, flags, ps, &taken);
-	if (taken >= 0)
+	if (taken >= 0) {
+		dgram_streams_sent(s->peer, (size_t)taken);
 		segment_sent(s, &o, (size_t)taken);
+	}
 	return rv;
+}
+
+/* It is taken whole, or waits for the next packet. */
+static int offer_dgram(struct writer *w, struct dgram *d, ngtcp2_path_storage *ps)
+{
+	ngtcp2_vec vec = { d->data, d->len };
+	bool large = w->filled + d->len > PAYLOAD_MIN - LARGE_MARGIN;
+	ngtcp2_pkt_info info;
+	ngtcp2_ssize rv;
+	int taken = 0;
+
+	rv = ngtcp2_conn_writev_datagram(w->c->quic, &ps->path, &info,
+					 w->out->data + w->out->len + w->header, w->payload, &taken,
+					 NGTCP2_WRITE_DATAGRAM_FLAG_MORE, large, &vec, 1, w->now);
+	if (taken) {
+		w->filled += d->len;
+		dgram_sent(w->c, d);
+	}
+	if (rv == NGTCP2_ERR_WRITE_MORE)
+		return 2;
+	if (rv <= 0)
+		return (int)rv;
+	packet_done(w, (size_t)rv, &ps->path);
+	return 1;
+}
+
+/* The next piece of the packet: control frames first, then datagrams and streams share. */
+static int offer_next(struct writer *w, bool blocked, ngtcp2_path_storage *ps)
+{
+	struct connection *c = w->c;
+	struct stream *s = NULL;
+	struct dgram *d = NULL;
+	ngtcp2_ssize taken;
+
+	if (c->control_id >= 0 && c->control_sent < c->control.end && !blocked)
+		return offer_control(w, ps);
+	if (c->state == CONN_USED) {
+		s = blocked ? NULL : segment_next(c->peer);
+		d = dgram_next(c, s != NULL, w->now);
+	}
+	if (d)
+		return offer_dgram(w, d, ps);
+	if (s)
+		return offer_segment(w, s, ps);
+	return offer(w, -1, NULL, 0, 0, ps, &taken);
 }
 
 /* Write packets until the batch is full or there is nothing more.  Small pieces of several
@@ -124,9 +177,7 @@ static int write_packets(struct writer *w)
 {
 	struct connection *c = w->c;
 	bool blocked = false; /* QUIC's flow control: wait for the peer */
-	struct stream *s;
 	ngtcp2_path_storage ps;
-	ngtcp2_ssize taken;
 	int rv;
 
 	while (!w->full) {
@@ -134,12 +185,7 @@ static int write_packets(struct writer *w)
 			segment_prepare(c->peer);
 		ngtcp2_path_storage_zero(&ps);
 		do {
-			if (c->control_id >= 0 && c->control_sent < c->control.end && !blocked)
-				rv = offer_control(w, &ps);
-			else if (c->state == CONN_USED && !blocked && (s = segment_next(c->peer)))
-				rv = offer_segment(w, s, &ps);
-			else
-				rv = offer(w, -1, NULL, 0, 0, &ps, &taken);
+			rv = offer_next(w, blocked, &ps);
 			if (rv == NGTCP2_ERR_STREAM_DATA_BLOCKED ||
 			    rv == NGTCP2_ERR_STREAM_SHUT_WR || rv == NGTCP2_ERR_STREAM_NOT_FOUND) {
 				blocked = true;

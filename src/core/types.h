@@ -48,6 +48,13 @@ enum {
 	CONTROL_QUEUE_MAX = 1024 * 1024,
 	OPEN_AHEAD = 64,          /* segments opened before a packet is written */
 	SEND_QUANTUM = 32 * 1024, /* bytes of one stream before the next one's turn */
+	DGRAM_FRAME_MAX = 65535,
+	DGRAMS_MAX = 1024, /* waiting to be sent to a peer; received by a stream and not taken */
+	DGRAM_BYTES_MAX = 256 * 1024,
+	DGRAM_NODE_BYTES = 64 * 1024 * 1024, /* received and not taken, of all streams */
+	EARLY_DGRAMS_MAX = 16, /* of a connection: they have overtaken the OPENs of their streams */
+	EARLY_DGRAM_BYTES = 16 * 1024,
+	LARGE_LOST_MAX = 3, /* large datagrams in a row, then the MTU falls back */
 	SEND_BUFFER_MIN = 128 * 1024,
 	SEND_BUFFER_MAX = 16 * 1024 * 1024,
 };
@@ -71,6 +78,7 @@ enum {
 #define REDIAL_FAST_FOR (15 * 60 * GW_SEC)
 #define PINNED_DELAY (100 * GW_MSEC)
 #define FORGET_AFTER (3600 * GW_SEC)
+#define DGRAM_AGE (1 * GW_SEC) /* in the queue to a peer */
 
 #define TLS_AFTER (300 * GW_MSEC) /* of silence over UDP */
 #define REF_DROP (5 * GW_SEC)
@@ -196,6 +204,28 @@ struct punch {
 	struct spray *spray;  /* NULL: none */
 };
 
+/* --- datagrams of streams --- */
+
+struct dgram {
+	struct list_item link;
+	uint64_t id; /* of the stream */
+	gw_time at;
+	size_t header; /* bytes of the id before the payload; 0: received */
+	size_t len;    /* with the header */
+	uint8_t data[];
+};
+
+struct dgram_queue {
+	struct list list; /* oldest first */
+	size_t count, bytes;
+};
+
+/* What a stream of datagrams has besides. */
+struct dgram_state {
+	struct dgram_queue rx;
+	uint64_t sent, received, dropped, tx_bytes, rx_bytes;
+};
+
 /* --- connection --- */
 
 /*	HANDSHAKE ──► UP ──► USED ──► RETIRED ──► CLOSED
@@ -214,6 +244,8 @@ struct mtu {
 	bool reply_now; /* the peer probes us */
 	struct wire_probe reply;
 	struct path reply_path;
+	unsigned lost;      /* large packets with datagrams, in a row ... */
+	gw_time lost_since; /* ... from then on */
 };
 
 struct connection {
@@ -269,6 +301,9 @@ struct connection {
 
 	struct mtu mtu;
 	struct list rx_segments; /* incoming, alive in ngtcp2 */
+
+	uint64_t dgram_frame_max; /* the peer's, when USED; 0: it knows no datagrams */
+	struct dgram_queue early;
 };
 
 /* --- stream --- */
@@ -308,6 +343,8 @@ struct stream {
 	struct chain rx;
 	uint64_t rx_limit, rx_window, rx_final; /* rx_final: UINT64_MAX unknown */
 	gw_time rx_granted_at;
+	struct dgram_state *dgrams; /* NULL: a stream of bytes */
+
 	size_t committed; /* our share of node->committed */
 	size_t quantum;   /* bytes sent in this turn */
 
@@ -387,6 +424,9 @@ struct peer {
 	struct list ready;  /* streams with something to send */
 	size_t send_buffer; /* per stream, bytes */
 
+	struct dgram_queue dgrams; /* to be sent */
+	int64_t dgram_lead;        /* bytes that datagrams are ahead of streams */
+
 	struct ping pings[PINGS_MAX];
 	size_t n_pings;
 	uint64_t moves, tx_bytes, rx_bytes;
@@ -399,6 +439,7 @@ struct service {
 	char name[SERVICE_NAME_MAX + 1]; /* "" : every service */
 	bool listening;
 	gw_time park_timeout;
+	bool datagrams;
 	bool any;
 	uint8_t (*keys)[KEY_SIZE];
 	size_t n_keys;
@@ -467,11 +508,12 @@ struct node {
 
 	struct chain_pool pool; /* of all streams' buffers */
 	size_t committed;       /* receive windows granted and not consumed */
+	size_t dgram_bytes;     /* received and not taken */
 	uint64_t next_ping;
 
 	/* a packet for another path than its batch's, to be sent next */
-	uint8_t held[2048];
-	size_t held_len;
+	uint8_t *held; /* held_size: enough for any */
+	size_t held_size, held_len;
 	struct path held_path;
 
 	struct node_stats stats;

@@ -206,6 +206,11 @@ int godwit_listen(godwit_node *node, const char *service, uint64_t park_timeout_
 	return node_listen(node->core, service, from_ms(park_timeout_ms));
 }
 
+int godwit_listen_datagrams(godwit_node *node, const char *service, uint64_t park_timeout_ms)
+{
+	return node_listen_datagrams(node->core, service, from_ms(park_timeout_ms));
+}
+
 void godwit_unlisten(godwit_node *node, const char *service)
 {
 	node_unlisten(node->core, service);

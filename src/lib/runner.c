@@ -156,16 +156,17 @@ static bool enqueue(struct runner *r, const struct accepted *a)
 
 static struct pump *take_incoming(struct runner *r, godwit_stream *stream)
 {
-	struct pump *p = serve(r, stream);
 	godwit_stream_info info;
 	struct accepted a;
+	struct pump *p;
 
+	godwit_stream_describe(stream, &info);
+	p = info.datagrams ? NULL : serve(r, stream); /* a socket of bytes cannot carry those */
 	if (!p) {
-		godwit_stream_reset(stream, GW_E_LIMIT);
+		godwit_stream_reset(stream, info.datagrams ? GW_E_KIND : GW_E_LIMIT);
 		godwit_stream_free(stream);
 		return NULL;
 	}
-	godwit_stream_describe(stream, &info);
 	memcpy(a.peer, info.peer, sizeof(a.peer));
 	memcpy(a.service, info.service, sizeof(a.service));
 	if (pump_open(p, &a.fd) == 0) {

@@ -230,6 +230,9 @@ void godwit_node_stats(const godwit_node *node, godwit_stats *out)
 		.recv_calls = io.recv_calls,
 		.gso = io.gso,
 		.gro = io.gro,
+		.stream_datagrams_in = core.dgrams_in,
+		.stream_datagrams_out = core.dgrams_out,
+		.stream_datagrams_dropped = core.dgrams_dropped,
 	};
 }
 

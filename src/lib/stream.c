@@ -25,6 +25,33 @@ int godwit_stream_open(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE], co
 	return 0;
 }
 
+int godwit_datagram_open(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE], const char *service,
+			 godwit_stream **out)
+{
+	struct stream *s;
+	int error = node_datagram_open(node->core, key, service, &s, loop_clock());
+
+	if (error)
+		return error;
+	*out = to_public(s);
+	return 0;
+}
+
+int godwit_datagram_send(godwit_stream *stream, const void *data, size_t len)
+{
+	return stream_datagram_send(to_core(stream), data, len, loop_clock());
+}
+
+ssize_t godwit_datagram_receive(godwit_stream *stream, void *data, size_t size)
+{
+	return stream_datagram_receive(to_core(stream), data, size);
+}
+
+size_t godwit_datagram_max(const godwit_stream *stream)
+{
+	return stream_datagram_max(to_core_const(stream));
+}
+
 void godwit_stream_set_park_timeout(godwit_stream *stream, uint64_t milliseconds)
 {
 	stream_set_park_timeout(to_core(stream), from_ms(milliseconds));
@@ -96,6 +123,8 @@ static enum stream_code code_for(int error)
 		return STREAM_CODE_NO_SERVICE;
 	case GW_E_LIMIT:
 		return STREAM_CODE_LIMIT;
+	case GW_E_KIND:
+		return STREAM_CODE_KIND;
 	default:
 		return STREAM_CODE_CANCELLED;
 	}
@@ -142,5 +171,9 @@ void godwit_stream_describe(const godwit_stream *stream, godwit_stream_info *out
 	out->state = state_word(&info);
 	out->tx_bytes = info.tx_bytes;
 	out->rx_bytes = info.rx_bytes;
+	out->datagrams = info.datagrams;
+	out->sent = info.sent;
+	out->received = info.received;
+	out->dropped = info.dropped;
 	out->age_ms = (now - time_min(info.created_at, now)) / GW_MSEC;
 }

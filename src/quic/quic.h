@@ -48,6 +48,14 @@ static inline void quic_path_fill(const struct addr *local, const struct addr *r
 	ngtcp2_addr_init(&out->remote, (struct sockaddr *)&store[1], len);
 }
 
+/* The largest DATAGRAM frame that the peer takes; 0: none. */
+static inline uint64_t quic_dgram_frame_max(ngtcp2_conn *conn)
+{
+	const ngtcp2_transport_params *p = ngtcp2_conn_get_remote_transport_params(conn);
+
+	return p ? p->max_datagram_frame_size : 0;
+}
+
 struct quic_stat {
 	uint64_t cwnd, bytes_in_flight;
 	ngtcp2_duration smoothed_rtt, latest_rtt, min_rtt;

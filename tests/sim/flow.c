@@ -230,6 +230,8 @@ static int error_of_code(enum stream_code code)
 		return GW_E_LIMIT;
 	case STREAM_CODE_PARKED_OUT:
 		return GW_E_PARKED_OUT;
+	case STREAM_CODE_KIND:
+		return GW_E_KIND;
 	}
 	return GW_E_RESET;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define WIRE_DELAY GW_MSEC
+#define WIRE_QUEUE (20 * GW_MSEC)
 
 struct packet {
 	struct packet *next;
@@ -46,8 +47,11 @@ void pair_start(struct pair *p, int i, bool open)
 	assert_non_null(n->node);
 	node_network_changed(n->node, &local, 1, p->now);
 	assert_int_equal(node_listen(n->node, "echo", GW_NEVER), 0);
-	if (open)
+	assert_int_equal(node_listen_datagrams(n->node, "dns", GW_NEVER), 0);
+	if (open) {
 		assert_int_equal(node_allow(n->node, "echo", NULL), 0);
+		assert_int_equal(node_allow(n->node, "dns", NULL), 0);
+	}
 }
 
 void pair_know(struct pair *p, int i, int peer)
@@ -83,10 +87,31 @@ void pair_clear(struct pair *p)
 		free(p->head);
 		p->head = next;
 	}
-	p->tail = NULL;
 }
 
 /* --- the wire --- */
+
+/* When it arrives; GW_NEVER: the queue is full. */
+static gw_time arrival(struct pair *p, int from, size_t len)
+{
+	if (from != 0 || p->rate == 0)
+		return p->now + WIRE_DELAY;
+	p->busy_until = time_max(p->busy_until, p->now);
+	if (p->busy_until > p->now + WIRE_QUEUE)
+		return GW_NEVER;
+	p->busy_until += len * GW_SEC / p->rate;
+	return p->busy_until + WIRE_DELAY;
+}
+
+static void insert(struct pair *p, struct packet *pk)
+{
+	struct packet **at = &p->head;
+
+	while (*at && (*at)->at <= pk->at)
+		at = &(*at)->next;
+	pk->next = *at;
+	*at = pk;
+}
 
 static void look_at(struct pair *p, const uint8_t *data, size_t len)
 {
@@ -106,20 +131,19 @@ static void put(struct pair *p, int from, const struct addr *to, const uint8_t *
 	p->n[from].sent++;
 	for (int i = 0; i < PAIR_NODES; i++) {
 		struct packet *pk;
+		gw_time at;
 
-		if (!addr_equal(&p->n[i].at, to) || p->n[i].cut || p->n[from].cut)
+		if (!addr_equal(&p->n[i].at, to) || p->n[i].cut || p->n[from].cut ||
+		    (p->mtu && len > p->mtu))
 			continue;
+		at = arrival(p, from, len);
+		if (at == GW_NEVER)
+			return;
 		pk = malloc(sizeof(*pk) + len);
 		assert_non_null(pk);
-		*pk = (struct packet){
-			.at = p->now + WIRE_DELAY, .to = i, .src = p->n[from].at, .len = len
-		};
+		*pk = (struct packet){ .at = at, .to = i, .src = p->n[from].at, .len = len };
 		memcpy(pk->data, data, len);
-		if (p->tail)
-			p->tail->next = pk;
-		else
-			p->head = pk;
-		p->tail = pk;
+		insert(p, pk);
 		return;
 	}
 }
@@ -200,8 +224,6 @@ static void deliver(struct pair *p)
 	struct path path = { .local = n->at, .ifindex = 1, .remote = pk->src };
 
 	p->head = pk->next;
-	if (!p->head)
-		p->tail = NULL;
 	if (n->node && !n->cut)
 		node_receive(n->node, &path, pk->data, pk->len, p->now);
 	free(pk);

@@ -49,7 +49,10 @@ struct packet;
 struct pair {
 	gw_time now;
 	struct pair_node n[PAIR_NODES];
-	struct packet *head, *tail;
+	struct packet *head; /* by time */
+	size_t mtu;          /* larger datagrams vanish; 0: none do */
+	uint64_t rate; /* of what node 0 sends, bytes a second, with 20 ms of queue; 0: no limit */
+	gw_time busy_until; /* of that */
 	uint64_t quic_packets, bit_clear, version_negotiations;
 	uint8_t batch[65536];
 };

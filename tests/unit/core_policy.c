@@ -37,7 +37,7 @@ static void test_nothing_is_allowed(void **state)
 
 	assert_false(policy_welcomes(p, ANN));
 	assert_false(policy_allows(p, "web", ANN));
-	assert_int_equal(policy_listen(p, "web", GW_NEVER), 0); /* offered is not allowed */
+	assert_int_equal(policy_listen(p, "web", false, GW_NEVER), 0); /* offered is not allowed */
 	assert_false(policy_welcomes(p, ANN));
 	assert_false(policy_allows(p, "web", ANN));
 }
@@ -120,7 +120,7 @@ static void apply(struct policy *p, const struct rule *r)
 		policy_disallow(p, r->service, r->key);
 		break;
 	case LISTEN:
-		assert_int_equal(policy_listen(p, r->service, GW_NEVER), 0);
+		assert_int_equal(policy_listen(p, r->service, false, GW_NEVER), 0);
 		break;
 	case UNLISTEN:
 		policy_unlisten(p, r->service);
@@ -157,8 +157,8 @@ static void test_listen(void **state)
 	struct policy *p = *state;
 
 	assert_null(policy_find(p, "web"));
-	assert_int_equal(policy_listen(p, "web", 5 * GW_SEC), 0);
-	assert_int_equal(policy_listen(p, "web", GW_SEC), GW_E_EXISTS);
+	assert_int_equal(policy_listen(p, "web", false, 5 * GW_SEC), 0);
+	assert_int_equal(policy_listen(p, "web", false, GW_SEC), GW_E_EXISTS);
 	assert_non_null(policy_find(p, "web"));
 	assert_true(policy_find(p, "web")->listening);
 	assert_int_equal(policy_find(p, "web")->park_timeout, 5 * GW_SEC);
@@ -168,7 +168,7 @@ static void test_listen(void **state)
 	policy_unlisten(p, "web");
 	policy_unlisten(p, "web");
 	assert_null(policy_find(p, "web"));
-	assert_int_equal(policy_listen(p, "web", 7 * GW_SEC), 0); /* as if new */
+	assert_int_equal(policy_listen(p, "web", false, 7 * GW_SEC), 0); /* as if new */
 	assert_int_equal(policy_find(p, "web")->park_timeout, 7 * GW_SEC);
 }
 
@@ -179,7 +179,7 @@ static void test_rule_first(void **state)
 
 	assert_int_equal(policy_allow(p, "web", ANN), 0);
 	assert_false(policy_find(p, "web")->listening);
-	assert_int_equal(policy_listen(p, "web", 0), 0);
+	assert_int_equal(policy_listen(p, "web", false, 0), 0);
 	assert_int_equal(policy_find(p, "web")->park_timeout, 0);
 	assert_true(policy_allows(p, "web", ANN));
 	policy_disallow(p, "web", ANN);
@@ -196,17 +196,17 @@ static void test_bad_names(void **state)
 
 	for (size_t i = 0; i < sizeof(BAD) / sizeof(*BAD); i++) {
 		print_message("\t\"%s\"\n", BAD[i]);
-		assert_int_equal(policy_listen(p, BAD[i], GW_NEVER), GW_E_INVALID);
+		assert_int_equal(policy_listen(p, BAD[i], false, GW_NEVER), GW_E_INVALID);
 		assert_int_equal(policy_allow(p, BAD[i], ANN), GW_E_INVALID);
 		assert_int_equal(policy_allow(p, BAD[i], NULL), GW_E_INVALID);
 		assert_false(policy_welcomes(p, ANN));
 	}
-	assert_int_equal(policy_listen(p, NULL, GW_NEVER), GW_E_INVALID);
+	assert_int_equal(policy_listen(p, NULL, false, GW_NEVER), GW_E_INVALID);
 	memset(name, 'x', sizeof(name));
 	name[SERVICE_NAME_MAX + 1] = '\0';
-	assert_int_equal(policy_listen(p, name, GW_NEVER), GW_E_INVALID);
+	assert_int_equal(policy_listen(p, name, false, GW_NEVER), GW_E_INVALID);
 	name[SERVICE_NAME_MAX] = '\0';
-	assert_int_equal(policy_listen(p, name, GW_NEVER), 0);
+	assert_int_equal(policy_listen(p, name, false, GW_NEVER), 0);
 	assert_string_equal(policy_find(p, name)->name, name);
 }
 
@@ -215,7 +215,7 @@ static void test_empty_name(void **state)
 {
 	struct policy *p = *state;
 
-	assert_int_equal(policy_listen(p, "", GW_NEVER), GW_E_INVALID);
+	assert_int_equal(policy_listen(p, "", false, GW_NEVER), GW_E_INVALID);
 	assert_int_equal(policy_allow(p, "", ANN), GW_E_INVALID);
 	assert_false(policy_allows(p, "web", ANN));
 	assert_int_equal(policy_allow(p, NULL, BOB), 0);
@@ -231,7 +231,8 @@ static void test_too_many_services(void **state)
 
 	for (error = 0; made <= SERVICES_MAX; made++) {
 		snprintf(name, sizeof(name), "s%d", made);
-		error = made % 2 ? policy_listen(p, name, GW_NEVER) : policy_allow(p, name, ANN);
+		error = made % 2 ? policy_listen(p, name, false, GW_NEVER)
+				 : policy_allow(p, name, ANN);
 		if (error)
 			break;
 	}
@@ -243,7 +244,7 @@ static void test_too_many_services(void **state)
 
 	policy_unlisten(p, "s3");
 	policy_disallow(p, "s4", ANN);
-	assert_int_equal(policy_listen(p, "new1", GW_NEVER), 0);
+	assert_int_equal(policy_listen(p, "new1", false, GW_NEVER), 0);
 	assert_int_equal(policy_allow(p, "new2", ANN), 0);
 	assert_int_equal(policy_allow(p, "new3", ANN), GW_E_LIMIT);
 	assert_true(policy_find(p, "s5")->listening);
