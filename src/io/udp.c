@@ -302,6 +302,21 @@ static int read_path(const struct udp *u, struct msghdr *msg, struct path *path,
 	return 0;
 }
 
+struct each {
+	udp_receive_fn *fn;
+	void *user;
+};
+
+static void take_apart(void *user, const struct path *path, const uint8_t *data, size_t len,
+		       size_t segment)
+{
+	const struct each *e = user;
+
+	for (; len > segment; data += segment, len -= segment)
+		e->fn(e->user, path, data, segment);
+	e->fn(e->user, path, data, len);
+}
+
 /* Returns the number of datagrams. */
 static int deliver(struct udp *u, struct mmsghdr *m, udp_batch_fn *fn, void *user)
 {
@@ -312,9 +327,11 @@ static int deliver(struct udp *u, struct mmsghdr *m, udp_batch_fn *fn, void *use
 
 	if (m->msg_hdr.msg_flags & MSG_TRUNC)
 		return 0;
-	if (len == 0 || read_path(u, &m->msg_hdr, &path, &segment) != 0)
+	if (len == 0 && fn != take_apart)
+		return 0; /* no batch */
+	if (read_path(u, &m->msg_hdr, &path, &segment) != 0)
 		return 0;
-	count = (int)((len + segment - 1) / segment);
+	count = len ? (int)((len + segment - 1) / segment) : 1;
 	fn(user, &path, data, len, segment);
 	u->stats.recv_datagrams += (uint64_t)count;
 	return count;
@@ -380,21 +397,6 @@ int udp_receive_batches(struct udp *u, int max, udp_batch_fn *fn, void *user)
 			break;
 	}
 	return total;
-}
-
-struct each {
-	udp_receive_fn *fn;
-	void *user;
-};
-
-static void take_apart(void *user, const struct path *path, const uint8_t *data, size_t len,
-		       size_t segment)
-{
-	const struct each *e = user;
-
-	for (; len > segment; data += segment, len -= segment)
-		e->fn(e->user, path, data, segment);
-	e->fn(e->user, path, data, len);
 }
 
 int udp_receive(struct udp *u, int max, udp_receive_fn *fn, void *user)
@@ -583,6 +585,22 @@ static int send_segmented(struct udp *u, const struct msghdr *model, union send_
 	return error;
 }
 
+static int send_empty(struct udp *u, const struct msghdr *model)
+{
+	for (int tries = 0; tries < 2; tries++) {
+		ssize_t n = sendmsg(u->fd, model, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		u->stats.send_calls++;
+		if (n >= 0) {
+			u->stats.send_datagrams++;
+			return 0;
+		}
+		if (!may_be_stale(errno))
+			break;
+	}
+	return send_error(u);
+}
+
 static bool can_travel(const struct udp *u, const struct path *path)
 {
 	uint8_t local = path->local.family, remote = path->remote.family;
@@ -599,9 +617,7 @@ int udp_send(struct udp *u, const struct path *path, const uint8_t *data, size_t
 	struct msghdr model = { .msg_name = &to };
 	int error;
 
-	if (len == 0)
-		return 0;
-	if (segment == 0 || !can_travel(u, path))
+	if ((segment == 0 && len > 0) || !can_travel(u, path))
 		return GW_E_UNREACHABLE;
 	model.msg_namelen = addr_to_sockaddr(&path->remote, &to, u->v6);
 	model.msg_controllen = put_source(u, &control, path);
@@ -609,6 +625,8 @@ int udp_send(struct udp *u, const struct path *path, const uint8_t *data, size_t
 		model.msg_control = &control;
 	if (u->resume >= len)
 		u->resume = 0;
+	if (len == 0)
+		return send_empty(u, &model);
 	if (u->stats.gso && len > segment && segment <= SEND_MAX)
 		error = send_segmented(u, &model, &control, data, len, segment);
 	else

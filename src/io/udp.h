@@ -35,12 +35,12 @@ typedef void udp_receive_fn(void *user, const struct path *path, const uint8_t *
 int udp_receive(struct udp *u, int max, udp_receive_fn *fn, void *user);
 
 /* The same, but what the kernel has coalesced stays together: datagrams of `segment` bytes, the
- * last may be shorter. */
+ * last may be shorter.  Empty ones are left out. */
 typedef void udp_batch_fn(void *user, const struct path *path, const uint8_t *data, size_t len,
 			  size_t segment);
 int udp_receive_batches(struct udp *u, int max, udp_batch_fn *fn, void *user);
 
-/* Send `len` bytes as datagrams of `segment` bytes (the last may be shorter).  With path->local
+/* Send `len` bytes as datagrams of `segment` bytes (the last may be shorter); 0: an empty one.  With path->local
  * set, source address and interface (path->ifindex, if not 0) are pinned.
  * 0, GW_E_AGAIN (socket full: call again with the same batch when writable; it goes on where it
  * stopped), GW_E_LENGTH (EMSGSIZE),

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/list.h"
+#include "service/datagrams.h"
 #include "service/reach.h"
 #include "service/service.h"
 
@@ -16,6 +17,7 @@ struct visit {
 	godwit_stream *stream;
 	struct reach *reach;
 	struct pump *pump;
+	struct join *join; /* of datagrams */
 };
 
 struct expose {
@@ -25,6 +27,7 @@ struct expose {
 	bool offered;
 	struct list visits;
 	size_t active, reaching;
+	struct size_notice notice;
 };
 
 static void forget(struct visit *v)
@@ -41,6 +44,20 @@ static void on_pump_done(void *user, int error, int sys)
 	forget(user);
 }
 
+static void on_join_done(void *user)
+{
+	forget(user);
+}
+
+static int start(struct visit *v, int fd)
+{
+	struct expose *e = v->expose;
+
+	if (e->target.kind == TARGET_UDP)
+		return join_start(e->hub, v->stream, fd, &e->notice, on_join_done, v, &v->join);
+	return pump_start(e->hub, v->stream, fd, fd, on_pump_done, v, &v->pump);
+}
+
 static void on_reached(void *user, int fd, int error)
 {
 	struct visit *v = user;
@@ -51,7 +68,7 @@ static void on_reached(void *user, int fd, int error)
 	if (error) {
 		hub_refuse(v->stream, error);
 		forget(v);
-	} else if (pump_start(h, v->stream, fd, fd, on_pump_done, v, &v->pump) < 0) {
+	} else if (start(v, fd) < 0) {
 		forget(v);
 	}
 	hub_wake(h);
@@ -100,7 +117,8 @@ int expose_start(struct hub *h, const char *name, const struct target *t, struct
 	e->hub = h;
 	e->target = *t;
 	list_init(&e->visits);
-	rv = hub_offer(h, name, on_incoming, e);
+	rv = t->kind == TARGET_UDP ? hub_offer_datagrams(h, name, on_incoming, e)
+				   : hub_offer(h, name, on_incoming, e);
 	if (rv < 0) {
 		free(e);
 		return rv;
@@ -111,27 +129,43 @@ int expose_start(struct hub *h, const char *name, const struct target *t, struct
 	return 0;
 }
 
-void expose_drain(struct expose *e)
+void expose_on_too_large(struct expose *e, too_large_fn *fn, void *user)
 {
-	if (e->offered)
-		hub_withdraw(e->hub, e->name);
-	e->offered = false;
+	e->notice.fn = fn;
+	e->notice.user = user;
 }
 
-void expose_stop(struct expose *e)
+static void end_visits(struct expose *e)
 {
-	expose_drain(e);
 	list_each(&e->visits, i, next) {
 		struct visit *v = container_of(i, struct visit, link);
 
 		if (v->pump) {
 			pump_stop(v->pump);
+		} else if (v->join) {
+			join_stop(v->join);
 		} else {
+			e->reaching--;
 			reach_cancel(v->reach);
 			hub_refuse(v->stream, GODWIT_E_RESET);
 		}
 		forget(v);
 	}
+}
+
+void expose_drain(struct expose *e)
+{
+	if (e->offered)
+		hub_withdraw(e->hub, e->name);
+	e->offered = false;
+	if (e->target.kind == TARGET_UDP)
+		end_visits(e);
+}
+
+void expose_stop(struct expose *e)
+{
+	expose_drain(e);
+	end_visits(e);
 	free(e);
 }
 

@@ -12,7 +12,7 @@
 
 #include "base/addr.h"
 #include "base/list.h"
-#include "service/service.h"
+#include "service/datagrams.h"
 
 enum { BACKLOG = 512, ACCEPT_BURST = 64 };
 
@@ -40,6 +40,8 @@ struct forward {
 	ino_t ino;
 	struct list calls;
 	size_t active;
+	struct calls *udp; /* instead of all that */
+	struct size_notice notice;
 };
 
 /* --- connections --- */
@@ -235,6 +237,25 @@ static void remove_own_socket(const struct forward *f)
 		unlink(f->listen.path);
 }
 
+static void on_udp_note(void *user, int error)
+{
+	note(user, error);
+}
+
+static int open_listener(struct forward *f)
+{
+	int rv;
+
+	if (f->listen.kind == TARGET_UDP)
+		return calls_start(f->hub, &f->listen, &f->to, &f->notice, on_udp_note, f, &f->udp);
+	rv = f->listen.kind == TARGET_TCP ? listen_tcp(f) : listen_unix(f);
+	if (rv < 0)
+		return rv;
+	f->pause = loop_timer_new(hub_loop(f->hub), on_pause_over, f);
+	f->source = loop_add(hub_loop(f->hub), f->fd, LOOP_IN, on_listener, f);
+	return f->pause && f->source ? 0 : GODWIT_E_NOMEM;
+}
+
 int forward_start(struct hub *h, const struct target *listen, const godwit_ticket *to,
 		  forward_report_fn *report, void *user, struct forward **out)
 {
@@ -250,13 +271,7 @@ int forward_start(struct hub *h, const struct target *listen, const godwit_ticke
 	f->report = report;
 	f->user = user;
 	f->fd = -1;
-	rv = listen->kind == TARGET_TCP ? listen_tcp(f) : listen_unix(f);
-	if (rv == 0) {
-		f->pause = loop_timer_new(hub_loop(h), on_pause_over, f);
-		f->source = loop_add(hub_loop(h), f->fd, LOOP_IN, on_listener, f);
-		if (!f->pause || !f->source)
-			rv = GODWIT_E_NOMEM;
-	}
+	rv = open_listener(f);
 	godwit_add_ticket(hub_node(h), to);
 	if (rv < 0) {
 		int error = errno;
@@ -269,8 +284,23 @@ int forward_start(struct hub *h, const struct target *listen, const godwit_ticke
 	return 0;
 }
 
+void forward_on_too_large(struct forward *f, too_large_fn *fn, void *user)
+{
+	f->notice.fn = fn;
+	f->notice.user = user;
+}
+
+void forward_set_idle(struct forward *f, gw_time idle)
+{
+	if (f->udp)
+		calls_set_idle(f->udp, idle);
+}
+
 void forward_drain(struct forward *f)
 {
+	if (f->udp)
+		calls_stop(f->udp);
+	f->udp = NULL;
 	if (f->fd < 0)
 		return;
 	if (f->source)

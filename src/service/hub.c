@@ -83,14 +83,16 @@ godwit_node *hub_node(const struct hub *h)
 	return h->node;
 }
 
-int hub_offer(struct hub *h, const char *service, hub_incoming_fn *fn, void *user)
+static int offer(struct hub *h, const char *service, bool datagrams, hub_incoming_fn *fn,
+		 void *user)
 {
 	struct offer *o = calloc(1, sizeof(*o));
 	int rv;
 
 	if (!o)
 		return GODWIT_E_NOMEM;
-	rv = godwit_listen(h->node, service, GODWIT_NEVER);
+	rv = datagrams ? godwit_listen_datagrams(h->node, service, GODWIT_NEVER)
+		       : godwit_listen(h->node, service, GODWIT_NEVER);
 	if (rv < 0) {
 		free(o);
 		return rv;
@@ -101,6 +103,16 @@ int hub_offer(struct hub *h, const char *service, hub_incoming_fn *fn, void *use
 	o->next = h->offers;
 	h->offers = o;
 	return 0;
+}
+
+int hub_offer(struct hub *h, const char *service, hub_incoming_fn *fn, void *user)
+{
+	return offer(h, service, false, fn, user);
+}
+
+int hub_offer_datagrams(struct hub *h, const char *service, hub_incoming_fn *fn, void *user)
+{
+	return offer(h, service, true, fn, user);
 }
 
 void hub_withdraw(struct hub *h, const char *service)

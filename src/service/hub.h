@@ -32,9 +32,10 @@ godwit_node *hub_node(const struct hub *h);
 /* Reset an incoming stream for a reason that its peer gets, and free it. */
 void hub_refuse(godwit_stream *stream, int why);
 
-/* Offer a service (godwit_listen()): `fn` takes each incoming stream and must set its user to a
+/* Offer a service (godwit_listen(), or godwit_listen_datagrams()): `fn` takes each incoming stream and must set its user to a
  * stream_handler, or hub_refuse() it. */
 int hub_offer(struct hub *h, const char *service, hub_incoming_fn *fn, void *user);
+int hub_offer_datagrams(struct hub *h, const char *service, hub_incoming_fn *fn, void *user);
 void hub_withdraw(struct hub *h, const char *service);
 
 struct hub_observer *hub_observe(struct hub *h, hub_event_fn *fn, void *user);

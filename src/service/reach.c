@@ -91,12 +91,12 @@ static void on_attempt(void *user, int fd, unsigned events)
 /* 0: under way or connected; else an errno. */
 static int attempt(struct reach *r, const struct sockaddr *sa, socklen_t len)
 {
-	int one = 1;
+	int type = r->target.kind == TARGET_UDP ? SOCK_DGRAM : SOCK_STREAM, one = 1;
 
-	r->fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	r->fd = socket(sa->sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (r->fd < 0)
 		return errno;
-	if (sa->sa_family != AF_UNIX)
+	if (r->target.kind == TARGET_TCP)
 		(void)setsockopt(r->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (connect(r->fd, sa, len) != 0 && errno != EINPROGRESS)
 		return errno;

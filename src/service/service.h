@@ -5,19 +5,20 @@
 
 #include "service/hub.h"
 
-/* --- targets and listeners: "5432", "tcp:HOST:PORT", "unix:PATH"; "PORT", "ADDR:PORT" --- */
+/* --- targets and listeners: "5432", "tcp:HOST:PORT", "udp:HOST:PORT", "unix:PATH"; "PORT",
+ * "ADDR:PORT", "udp:ADDR:PORT", "unix:PATH" --- */
 
 enum { TARGET_TEXT_MAX = 300 };
 
 struct target {
-	enum { TARGET_TCP, TARGET_UNIX } kind;
-	char host[256]; /* TCP: name or address */
+	enum { TARGET_TCP, TARGET_UDP, TARGET_UNIX } kind;
+	char host[256]; /* TCP, UDP: name or address */
 	uint16_t port;
 	char path[108]; /* UNIX */
 };
 
-/* GODWIT_E_FORMAT, GODWIT_E_LENGTH (path too long for a socket), GODWIT_E_INVALID (port 0, "udp:":
- * not in this version); *why gets a sentence for people. */
+/* GODWIT_E_FORMAT, GODWIT_E_LENGTH (path too long for a socket), GODWIT_E_INVALID (port 0); *why
+ * gets a sentence for people. */
 int target_parse(const char *text, struct target *out, const char **why);
 /* The same for a listener: a bare port is on 127.0.0.1; port 0 lets the system choose. */
 int listen_parse(const char *text, struct target *out, const char **why);
@@ -40,18 +41,25 @@ int pump_start(struct hub *h, godwit_stream *stream, int in_fd, int out_fd, pump
 /* End it now: resets the stream, closes the fds; `done` is not called. */
 void pump_stop(struct pump *p);
 
-/* --- expose: incoming streams of a service to a target --- */
+/* A datagram of `size` bytes was dropped: the present path carries `limit`.  Called for the first, and
+ * again only when a larger limit is too small as well. */
+typedef void too_large_fn(void *user, size_t size, size_t limit);
+
+/* --- expose: incoming streams of a service to a target; datagrams when that is UDP --- */
 
 struct expose;
 /* GODWIT_E_EXISTS (the name is taken), and as godwit_listen(). */
 int expose_start(struct hub *h, const char *name, const struct target *t, struct expose **out);
-/* No new streams; what lives goes on. */
+void expose_on_too_large(struct expose *e, too_large_fn *fn, void *user);
+/* No new streams; what lives goes on, but for datagrams, which have no end to wait for. */
 void expose_drain(struct expose *e);
 /* Ends the streams too. */
 void expose_stop(struct expose *e);
 size_t expose_active(const struct expose *e);
 
 /* --- forward: a local listener to a service of a peer --- */
+
+enum { FORWARD_CLIENTS_MAX = 1024 }; /* of a UDP listener; then the idlest makes room */
 
 struct forward;
 /* Why a connection failed: GODWIT_E_* of its stream.  Called when the reason changes, not for
@@ -61,7 +69,10 @@ typedef void forward_report_fn(void *user, int error);
  * (errno), GODWIT_E_NOMEM. */
 int forward_start(struct hub *h, const struct target *listen, const godwit_ticket *to,
 		  forward_report_fn *report, void *user, struct forward **out);
-void forward_drain(struct forward *f);
+void forward_on_too_large(struct forward *f, too_large_fn *fn, void *user);
+/* UDP: how long a client's stream lives without a datagram in either direction; at first 60 s. */
+void forward_set_idle(struct forward *f, gw_time idle);
+void forward_drain(struct forward *f); /* as expose_drain() */
 void forward_stop(struct forward *f);
 size_t forward_active(const struct forward *f);
 /* With the port that the system chose. */

@@ -39,10 +39,12 @@ static int parse_unix(const char *path, struct target *t, const char **why)
 }
 
 /* HOST:PORT or [V6]:PORT. */
-static int parse_tcp(const char *text, bool zero_allowed, struct target *t, const char **why)
+static int parse_inet(const char *text, bool zero_allowed, struct target *t, const char **why)
 {
 	const char *colon = strrchr(text, ':'), *end = colon;
 
+	if (!colon && t->kind == TARGET_UDP)
+		return refuse(why, "it is written udp:HOST:PORT", GODWIT_E_FORMAT);
 	if (!colon)
 		return refuse(why, "it has no port", GODWIT_E_FORMAT);
 	if (*text == '[') {
@@ -60,29 +62,31 @@ static int parse_tcp(const char *text, bool zero_allowed, struct target *t, cons
 		return refuse(why, "a port is a number from 1 to 65535", GODWIT_E_INVALID);
 	memcpy(t->host, text, (size_t)(end - text));
 	t->host[end - text] = '\0';
-	t->kind = TARGET_TCP;
 	return 0;
+}
+
+static int parse_bare_port(const char *text, bool zero_allowed, struct target *t, const char **why)
+{
+	memcpy(t->host, "127.0.0.1", 10);
+	return parse_port(text, zero_allowed, &t->port)
+		       ? 0
+		       : refuse(why, "a port is a number from 1 to 65535", GODWIT_E_INVALID);
 }
 
 static int parse(const char *text, bool zero_allowed, struct target *out, const char **why)
 {
-	struct target t = { 0 };
+	bool udp = strncmp(text, "udp:", 4) == 0;
+	struct target t = { .kind = udp ? TARGET_UDP : TARGET_TCP };
 	int rv;
 
-	if (strncmp(text, "udp:", 4) == 0)
-		return refuse(why, "this version has no UDP services", GODWIT_E_INVALID);
-	if (strncmp(text, "unix:", 5) == 0) {
+	if (strncmp(text, "unix:", 5) == 0)
 		rv = parse_unix(text + 5, &t, why);
-	} else if (strncmp(text, "tcp:", 4) == 0 || strchr(text, ':')) {
-		rv = parse_tcp(strncmp(text, "tcp:", 4) == 0 ? text + 4 : text, zero_allowed, &t,
-			       why);
-	} else {
-		t.kind = TARGET_TCP;
-		memcpy(t.host, "127.0.0.1", 10);
-		rv = parse_port(text, zero_allowed, &t.port)
-			     ? 0
-			     : refuse(why, "a port is a number from 1 to 65535", GODWIT_E_INVALID);
-	}
+	else if (udp || strncmp(text, "tcp:", 4) == 0)
+		rv = parse_inet(text + 4, zero_allowed, &t, why);
+	else if (strchr(text, ':'))
+		rv = parse_inet(text, zero_allowed, &t, why);
+	else
+		rv = parse_bare_port(text, zero_allowed, &t, why);
 	if (rv == 0)
 		*out = t;
 	return rv;
@@ -100,9 +104,11 @@ int listen_parse(const char *text, struct target *out, const char **why)
 
 void target_format(const struct target *t, char out[TARGET_TEXT_MAX])
 {
+	const char *kind = t->kind == TARGET_UDP ? "udp" : "tcp";
+
 	if (t->kind == TARGET_UNIX)
 		snprintf(out, TARGET_TEXT_MAX, "unix:%s", t->path);
 	else
-		snprintf(out, TARGET_TEXT_MAX, strchr(t->host, ':') ? "tcp:[%s]:%u" : "tcp:%s:%u",
-			 t->host, t->port);
+		snprintf(out, TARGET_TEXT_MAX, strchr(t->host, ':') ? "%s:[%s]:%u" : "%s:%s:%u",
+			 kind, t->host, t->port);
 }

@@ -101,7 +101,7 @@ static void on_datagram(void *user, const struct path *path, const uint8_t *data
 	assert_true(in->count < GOT_MAX);
 	in->path = *path;
 	in->len[in->count] = len;
-	in->first[in->count++] = data[0];
+	in->first[in->count++] = len ? data[0] : 0;
 	for (size_t i = 1; i < len; i++)
 		assert_int_equal(data[i], data[0]); /* no datagram has another one's bytes */
 }
@@ -441,6 +441,40 @@ static void failures_have_their_codes(void **state)
 	udp_close(any);
 }
 
+static void no_batch(void *user, const struct path *path, const uint8_t *data, size_t len,
+		     size_t segment)
+{
+	(void)path;
+	(void)data;
+	assert_true(len > 0 && segment > 0);
+	++*(unsigned *)user;
+}
+
+/* Each by itself, between others; who takes batches gets none that cannot be divided. */
+static void empty_ones_arrive_but_are_no_batch(void **state)
+{
+	struct udp *a = open_at("127.0.0.1:0"), *b = open_at("127.0.0.1:0");
+	struct path p = to("127.0.0.1", b);
+	unsigned batches = 0;
+	struct inbox in;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(udp_send(a, &p, (const uint8_t *)"", 0, 0), 0);
+		assert_int_equal(udp_send(a, &p, (const uint8_t *)"x", 1, 1), 0);
+		if (i == 0) {
+			expect(b, &in, 2);
+			assert_int_equal(in.len[0], 0);
+			assert_int_equal(in.len[1], 1);
+		}
+	}
+	while (batches == 0)
+		assert_true(udp_receive_batches(b, 8, no_batch, &batches) >= 0);
+	assert_int_equal(batches, 1);
+	udp_close(a);
+	udp_close(b);
+}
+
 /* A loopback interface of our own with this MTU; false where the system refuses. */
 static bool private_loopback(int mtu)
 {
@@ -500,6 +534,7 @@ int main(void)
 		cmocka_unit_test(stale_error_does_not_fail_an_unrelated_send),
 		cmocka_unit_test(no_memory_is_loss_not_a_dead_path),
 		cmocka_unit_test(failures_have_their_codes),
+		cmocka_unit_test(empty_ones_arrive_but_are_no_batch),
 		cmocka_unit_test(segments_over_the_mtu_are_too_long_and_no_reason_to_give_up_gso),
 	};
 

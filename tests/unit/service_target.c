@@ -37,6 +37,9 @@ static const struct {
 	{ "[10.0.0.7]:22", TARGET_TCP, "10.0.0.7", 22, "tcp:10.0.0.7:22" },
 	{ "tcp:" HOST_255 ":1", TARGET_TCP, HOST_255, 1, "tcp:" HOST_255 ":1" },
 	{ "unix:/run/x.sock", TARGET_UNIX, "/run/x.sock", 0, "unix:/run/x.sock" },
+	{ "udp:10.0.0.7:53", TARGET_UDP, "10.0.0.7", 53, "udp:10.0.0.7:53" },
+	{ "udp:dns.example:53", TARGET_UDP, "dns.example", 53, "udp:dns.example:53" },
+	{ "udp:[::1]:53", TARGET_UDP, "::1", 53, "udp:[::1]:53" },
 	{ "unix:x:1", TARGET_UNIX, "x:1", 0, "unix:x:1" },
 	{ "unix:" PATH_107, TARGET_UNIX, PATH_107, 0, "unix:" PATH_107 },
 };
@@ -72,8 +75,14 @@ static const struct {
 	{ "tcp:[::1]", GODWIT_E_FORMAT, "[ADDRESS]:PORT" },
 	{ "unix:", GODWIT_E_FORMAT, "path is missing" },
 	{ "unix:" PATH_107 "g", GODWIT_E_LENGTH, "107" },
-	{ "udp:53", GODWIT_E_INVALID, "UDP" },
-	{ "udp:host:53", GODWIT_E_INVALID, "UDP" },
+	{ "udp:", GODWIT_E_FORMAT, "udp:HOST:PORT" },
+	{ "udp:53", GODWIT_E_FORMAT, "udp:HOST:PORT" },
+	{ "udp:host", GODWIT_E_FORMAT, "udp:HOST:PORT" },
+	{ "udp:host:", GODWIT_E_INVALID, "from 1 to 65535" },
+	{ "udp:host:65536", GODWIT_E_INVALID, "from 1 to 65535" },
+	{ "udp::53", GODWIT_E_FORMAT, "host" },
+	{ "udp:::1:53", GODWIT_E_FORMAT, "[ADDRESS]:PORT" },
+	{ "UDP:host:53", GODWIT_E_FORMAT, "[ADDRESS]:PORT" },
 };
 
 /* The same text is good, or bad in the same way, for a target and for a listener. */
@@ -129,7 +138,8 @@ static void bad_ones_are_refused_with_a_reason(void **state)
 
 static void only_a_listener_may_have_port_0(void **state)
 {
-	static const char *const ZERO[] = { "0", "000", "127.0.0.1:0", "tcp:[::1]:0" };
+	static const char *const ZERO[] = { "0", "000", "127.0.0.1:0", "tcp:[::1]:0",
+					    "udp:127.0.0.1:0" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(ZERO); i++) {
@@ -138,7 +148,7 @@ static void only_a_listener_may_have_port_0(void **state)
 
 		check_refused(target_parse, ZERO[i], GODWIT_E_INVALID, "from 1 to 65535");
 		assert_int_equal(listen_parse(ZERO[i], &t, &why), 0);
-		assert_int_equal(t.kind, TARGET_TCP);
+		assert_int_equal(t.kind, strstr(ZERO[i], "udp") ? TARGET_UDP : TARGET_TCP);
 		assert_int_equal(t.port, 0);
 	}
 }
