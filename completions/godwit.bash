@@ -8,7 +8,7 @@ _godwit_help() {
 	local program=$1
 
 	shift
-	GODWIT_CONFIG='' GODWIT_PARK='' GODWIT_CONGESTION='' GODWIT_BEACON='' GODWIT_RELAY_ONLY='' \
+	GODWIT_CONFIG='' GODWIT_PARK='' GODWIT_UDP_IDLE='' GODWIT_CONGESTION='' GODWIT_BEACON='' GODWIT_RELAY_ONLY='' \
 		"$program" help "$@" --home /dev/null 2>/dev/null
 }
 
@@ -147,7 +147,7 @@ _godwit() {
 			if [[ $cur == unix:* ]]; then
 				_godwit_paths f "${cur#unix:}" unix:
 			else
-				_godwit_words unix: "$cur"
+				_godwit_words $'unix:\nudp:' "$cur"
 				compopt -o nospace 2>/dev/null
 			fi
 			;;

@@ -56,7 +56,7 @@ static int make_node(struct agent *a, const struct settings *s, bool transient, 
 	char pem[IDENTITY_PEM_MAX];
 	godwit_options options;
 	struct identity id;
-	double park = 0;
+	double park = 0, idle = 0;
 	int rv;
 
 	if (home_identity(a->home, s, &id, f) < 0)
@@ -65,6 +65,8 @@ static int make_node(struct agent *a, const struct settings *s, bool transient, 
 	identity_wipe(&id);
 	godwit_options_init(&options);
 	parse_seconds(setting_get(s, SETTING_PARK), 0, 1e9, &park);
+	parse_seconds(setting_get(s, SETTING_UDP_IDLE), 0, 1e9, &idle);
+	a->udp_idle = (gw_time)(idle * (double)GW_SEC);
 	options.identity_pem = pem;
 	/* The port of the settings is for the node that stays; several one-shots may run. */
 	if (!transient || strncmp(s->at[SETTING_LISTEN].source, "flag", 4) == 0)
@@ -231,6 +233,17 @@ static int explain_offer(struct failure *f, int error, const char *name)
 	return -1;
 }
 
+static void on_offer_too_large(void *user, size_t size, size_t limit)
+{
+	const struct offer *o = user;
+	char what[GODWIT_SERVICE_SIZE + 16];
+	struct failure f;
+
+	snprintf(what, sizeof(what), "service %s", o->name);
+	fail_too_large(&f, what, size, limit);
+	fail_print(&f, false);
+}
+
 int agent_offer(struct agent *a, const char *name, const char *target, const json_t *allow,
 		struct offer **out, struct failure *f)
 {
@@ -242,8 +255,8 @@ int agent_offer(struct agent *a, const char *name, const char *target, const jso
 		return fail_error(f, GODWIT_E_NOMEM, "service");
 	if (target_parse(target, &o->target, &why) < 0) {
 		free(o);
-		return fail_usage(f, "PORT, tcp:HOST:PORT or unix:PATH", "target \"%.80s\": %s",
-				  target, why);
+		return fail_usage(f, "PORT, tcp:HOST:PORT, udp:HOST:PORT or unix:PATH",
+				  "target \"%.80s\": %s", target, why);
 	}
 	o->allow = resolve_allow(a, allow, f);
 	if (!o->allow) {
@@ -257,6 +270,7 @@ int agent_offer(struct agent *a, const char *name, const char *target, const jso
 		return explain_offer(f, rv, name);
 	}
 	snprintf(o->name, sizeof(o->name), "%s", name);
+	expose_on_too_large(o->expose, on_offer_too_large, o);
 	o->next = a->offers;
 	a->offers = o;
 	each_key(o->allow, grant, a, o->name);
@@ -323,12 +337,15 @@ static int explain_listen(struct failure *f, int error, const char *listen)
 	if (error == GODWIT_E_IN_USE)
 		fail_hint(f, strncmp(listen, "unix:", 5) == 0
 				     ? "another path, or remove what is there"
+			     : strncmp(listen, "udp:", 4) == 0
+				     ? "another port, or stop what uses it (ss -ulpn)"
 				     : "another port, or stop what uses it (ss -tlpn)");
 	else if (error == GODWIT_E_PERMISSION)
 		fail_hint(f, "a port from 1024 up, or a path that you may write");
 	else if (error == GODWIT_E_INVALID)
 		fail_usage(f,
-			   "PORT, ADDR:PORT of this host, or unix:PATH in a directory that exists",
+			   "PORT, ADDR:PORT or udp:ADDR:PORT of this host, or unix:PATH in a "
+			   "directory that exists",
 			   "cannot listen on %.120s: there is no such place", listen);
 	else if (error == GODWIT_E_IO)
 		fail_errno(f, sys, "cannot listen on %.120s", listen);
@@ -336,8 +353,8 @@ static int explain_listen(struct failure *f, int error, const char *listen)
 }
 
 int agent_forward(struct agent *a, const char *listen, const godwit_ticket *to,
-		  forward_report_fn *report, void *user, struct forward_item **out,
-		  struct failure *f)
+		  forward_report_fn *report, too_large_fn *too_large, void *user,
+		  struct forward_item **out, struct failure *f)
 {
 	struct forward_item *item = calloc(1, sizeof(*item));
 	struct target where;
@@ -348,7 +365,7 @@ int agent_forward(struct agent *a, const char *listen, const godwit_ticket *to,
 		return fail_error(f, GODWIT_E_NOMEM, "forward");
 	if (listen_parse(listen, &where, &why) < 0) {
 		free(item);
-		return fail_usage(f, "PORT, ADDR:PORT or unix:PATH",
+		return fail_usage(f, "PORT, ADDR:PORT, udp:ADDR:PORT or unix:PATH",
 				  "cannot listen on \"%.120s\": %s", listen, why);
 	}
 	rv = forward_start(a->hub, &where, to, report, user, &item->forward);
@@ -356,6 +373,8 @@ int agent_forward(struct agent *a, const char *listen, const godwit_ticket *to,
 		free(item);
 		return explain_listen(f, rv, listen);
 	}
+	forward_set_idle(item->forward, a->udp_idle);
+	forward_on_too_large(item->forward, too_large, user);
 	item->next = a->forwards;
 	a->forwards = item;
 	*out = item;
@@ -421,6 +440,16 @@ static void on_forward_report(void *user, int error)
 	fail_print(&f, false);
 }
 
+static void on_forward_too_large(void *user, size_t size, size_t limit)
+{
+	struct failure f;
+	char what[256];
+
+	snprintf(what, sizeof(what), "forward %.200s", (const char *)user);
+	fail_too_large(&f, what, size, limit);
+	fail_print(&f, false);
+}
+
 static int serve_forward(struct agent *a, const char *text, struct failure *f)
 {
 	const char *equals = strrchr(text, '=');
@@ -436,7 +465,8 @@ static int serve_forward(struct agent *a, const char *text, struct failure *f)
 	if (home_destination(a->home, equals + 1, "", &to, f) < 0)
 		return -1;
 	/* The text lives as long as the settings. */
-	return agent_forward(a, listen, &to, on_forward_report, (void *)(uintptr_t)text, &item, f);
+	return agent_forward(a, listen, &to, on_forward_report, on_forward_too_large,
+			     (void *)(uintptr_t)text, &item, f);
 }
 
 int agent_serve_settings(struct agent *a, const struct settings *s, struct failure *f)

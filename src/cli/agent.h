@@ -63,8 +63,8 @@ const json_t *offer_allow(const struct offer *o); /* full addresses, or "any" */
 /* Forwards are only counted and drained here. */
 struct forward_item;
 int agent_forward(struct agent *a, const char *listen, const godwit_ticket *to,
-		  forward_report_fn *report, void *user, struct forward_item **out,
-		  struct failure *f);
+		  forward_report_fn *report, too_large_fn *too_large, void *user,
+		  struct forward_item **out, struct failure *f);
 void agent_unforward(struct agent *a, struct forward_item *item);
 const struct target *forward_item_listen(const struct forward_item *item);
 

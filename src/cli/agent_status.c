@@ -70,13 +70,17 @@ static json_t *list_peers(const struct agent *a)
 static json_t *describe_stream(const godwit_stream_info *s)
 {
 	char address[GODWIT_ADDRESS_SIZE], id[24];
+	json_t *datagrams = NULL;
 
 	godwit_address_format(s->peer, address);
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)s->id);
-	return json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:f,s:s}", "id", id, "peer", address, "service",
-			 s->service, "incoming", s->incoming, "tx_bytes", (json_int_t)s->tx_bytes,
-			 "rx_bytes", (json_int_t)s->rx_bytes, "age_s", (double)s->age_ms / 1e3,
-			 "state", s->state);
+	if (s->datagrams)
+		datagrams = json_pack("{s:I,s:I,s:I}", "sent", (json_int_t)s->sent, "received",
+				      (json_int_t)s->received, "dropped", (json_int_t)s->dropped);
+	return json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:f,s:s,s:o?}", "id", id, "peer", address,
+			 "service", s->service, "incoming", s->incoming, "tx_bytes",
+			 (json_int_t)s->tx_bytes, "rx_bytes", (json_int_t)s->rx_bytes, "age_s",
+			 (double)s->age_ms / 1e3, "state", s->state, "datagrams", datagrams);
 }
 
 static json_t *list_streams(const struct agent *a)
@@ -123,9 +127,12 @@ static json_t *describe_datagrams(const struct agent *a)
 	godwit_stats s;
 
 	godwit_node_stats(a->node, &s);
-	return json_pack("{s:I,s:I,s:I,s:b,s:b}", "received", (json_int_t)s.datagrams_in, "sent",
-			 (json_int_t)s.datagrams_out, "dropped", (json_int_t)s.dropped, "gso",
-			 s.gso, "gro", s.gro);
+	return json_pack("{s:I,s:I,s:I,s:b,s:b,s:{s:I,s:I,s:I}}", "received",
+			 (json_int_t)s.datagrams_in, "sent", (json_int_t)s.datagrams_out, "dropped",
+			 (json_int_t)s.dropped, "gso", s.gso, "gro", s.gro, "of_services",
+			 "received", (json_int_t)s.stream_datagrams_in, "sent",
+			 (json_int_t)s.stream_datagrams_out, "dropped",
+			 (json_int_t)s.stream_datagrams_dropped);
 }
 
 json_t *agent_status(const struct agent *a)

@@ -85,12 +85,18 @@ static json_t *service_row(const json_t *service)
 static json_t *stream_row(const json_t *stream)
 {
 	char brief[SHORT_SIZE], sent[BYTES_SIZE], received[BYTES_SIZE], age[DURATION_SIZE];
+	const json_t *datagrams = json_object_get(stream, "datagrams");
+	char counts[100] = "-";
 
-	return json_pack("[s,s,s,s,s,s]", short_address(get_text(stream, "peer"), brief),
+	if (json_is_object(datagrams))
+		snprintf(counts, sizeof(counts), "%.0f sent, %.0f received, %.0f dropped",
+			 get_number(datagrams, "sent"), get_number(datagrams, "received"),
+			 get_number(datagrams, "dropped"));
+	return json_pack("[s,s,s,s,s,s,s]", short_address(get_text(stream, "peer"), brief),
 			 get_text(stream, "service"), get_text(stream, "state"),
 			 format_duration(get_number(stream, "age_s"), age),
 			 format_bytes(get_number(stream, "tx_bytes"), sent),
-			 format_bytes(get_number(stream, "rx_bytes"), received));
+			 format_bytes(get_number(stream, "rx_bytes"), received), counts);
 }
 
 /* Takes the title. */
@@ -186,8 +192,8 @@ static void status_event(void *user, const json_t *event)
 		   json_pack("[s,s,s]", "SERVICE", "TARGET", "ALLOWED"), service_row);
 	if (options_has(&c->options, "--streams"))
 		print_list(json_object_get(event, "streams"),
-			   json_pack("[s,s,s,s,s,s]", "PEER", "SERVICE", "STATE", "AGE", "SENT",
-				     "RECEIVED"),
+			   json_pack("[s,s,s,s,s,s,s]", "PEER", "SERVICE", "STATE", "AGE", "SENT",
+				     "RECEIVED", "DATAGRAMS"),
 			   stream_row);
 	fflush(stdout);
 }

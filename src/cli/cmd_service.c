@@ -68,7 +68,10 @@ static void print_offer(const json_t *event)
 			separator = ", ";
 		}
 	printf(".\nOn the other machine:\n");
-	if (port)
+	if (port && strncmp(get_text(event, "target"), "udp:", 4) == 0)
+		printf("  godwit forward udp:127.0.0.1:%d %s/%s\n", port, get_text(event, "ticket"),
+		       name);
+	else if (port)
 		printf("  godwit forward %d %s/%s\n", port, get_text(event, "ticket"), name);
 	else
 		printf("  godwit forward unix:./%s%s %s/%s\n", name,
@@ -173,7 +176,7 @@ int run_expose(struct cli *c)
 		return fail_usage(&c->failure, "godwit expose 5432 --as pg --allow any",
 				  "expose needs a target");
 	if (target_parse(target, &parsed, &why) < 0)
-		return fail_usage(&c->failure, "PORT, tcp:HOST:PORT or unix:PATH",
+		return fail_usage(&c->failure, "PORT, tcp:HOST:PORT, udp:HOST:PORT or unix:PATH",
 				  "target \"%.80s\": %s", target, why);
 	if (!name)
 		name = default_name(target);
@@ -260,7 +263,7 @@ int run_forward(struct cli *c)
 	json_int_t timeout;
 
 	if (listen_parse(listen, &parsed, &why) < 0)
-		return fail_usage(&c->failure, "PORT, ADDR:PORT or unix:PATH",
+		return fail_usage(&c->failure, "PORT, ADDR:PORT, udp:ADDR:PORT or unix:PATH",
 				  "cannot listen on \"%.120s\": %s", listen, why);
 	if (cli_timeout_ms(c, &timeout) < 0 || cli_check_destination(c, to, "") < 0)
 		return -1;

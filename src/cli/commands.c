@@ -190,9 +190,10 @@ const struct command COMMANDS[] = {
 		.name = "expose",
 		.usage = "expose TARGET [--as NAME] --allow WHO|any... [--keep]",
 		.summary = "Offer a service, and print the command for the other machine",
-		.help = "TARGET is PORT, tcp:HOST:PORT or unix:PATH.  It is offered by the running "
-			"node of this\n"
-			"home, else by a node of its own, until Ctrl-C.",
+		.help = "TARGET is PORT, tcp:HOST:PORT, udp:HOST:PORT or unix:PATH.  It is offered "
+			"by "
+			"the running\n"
+			"node of this home, else by a node of its own, until Ctrl-C.",
 		.specs = { EXPOSE_OPTIONS, NODE_OPTIONS, HOME_OPTIONS },
 		.most = 1,
 		.run = run_expose,
@@ -211,7 +212,8 @@ const struct command COMMANDS[] = {
 		.name = "forward",
 		.usage = "forward LISTEN DEST",
 		.summary = "Forward a local port or Unix socket to a service",
-		.help = "LISTEN is PORT (on 127.0.0.1), ADDR:PORT or unix:PATH.",
+		.help = "LISTEN is PORT (on 127.0.0.1), ADDR:PORT or unix:PATH; for a UDP service "
+			"udp:ADDR:PORT.",
 		.specs = { TIMEOUT_OPTIONS, NODE_OPTIONS, HOME_OPTIONS },
 		.least = 2,
 		.most = 2,

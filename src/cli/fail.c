@@ -8,6 +8,9 @@
 
 #include "godwit/godwit.h"
 
+/* Datagrams of more bytes than that pass as soon as the path has been probed. */
+enum { NEW_PATH = 1200 };
+
 static const struct {
 	int error;
 	int exit;
@@ -21,6 +24,9 @@ static const struct {
 	  "on the other machine add --allow with this node's address (`godwit id`)" },
 	{ GODWIT_E_NO_SERVICE, EXIT_FAILED,
 	  "on the other machine: godwit expose TARGET --as NAME, or godwit status" },
+	{ GODWIT_E_KIND, EXIT_FAILED,
+	  "godwit forward udp:ADDR:PORT for a UDP service; forward PORT or connect for another" },
+	{ GODWIT_E_VERSION, EXIT_FAILED, "the same version of godwit on both machines" },
 	{ GODWIT_E_TARGET, EXIT_FAILED,
 	  "on the other machine start the program behind the service" },
 	{ GODWIT_E_RESTARTED, EXIT_FAILED, "connect again" },
@@ -133,6 +139,16 @@ void fail_hint(struct failure *f, const char *format, ...)
 	vsnprintf(f->hint, sizeof(f->hint), format, ap);
 	va_end(ap);
 	make_valid(f->hint);
+}
+
+void fail_too_large(struct failure *f, const char *what, size_t size, size_t limit)
+{
+	fail_error(f, GODWIT_E_LENGTH, "%s", "");
+	fail_message(f, "%.200s: a datagram of %zu bytes was dropped: the path carries %zu at most",
+		     what, size, limit);
+	fail_hint(f, "%ssmaller packets (an MTU or the like) in the program that sends them",
+		  limit < NEW_PATH ? "a moment later: a new path is probed for more at once; else "
+				   : "");
 }
 
 json_t *fail_to_json(const struct failure *f)

@@ -37,6 +37,9 @@ __attribute__((format(printf, 3, 4))) int fail_errno(struct failure *f, int erro
 __attribute__((format(printf, 2, 3))) void fail_message(struct failure *f, const char *format, ...);
 __attribute__((format(printf, 2, 3))) void fail_hint(struct failure *f, const char *format, ...);
 
+/* A datagram of a service was dropped.  `what` is the subject: "service dns". */
+void fail_too_large(struct failure *f, const char *what, size_t size, size_t limit);
+
 json_t *fail_to_json(const struct failure *f); /* {"code","message","hint","exit"} */
 void fail_from_json(struct failure *f, const json_t *j);
 

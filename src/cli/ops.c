@@ -346,7 +346,7 @@ static void expose_tell(struct op *op)
 	target_format(t, target);
 	event = json_pack("{s:s,s:s,s:O,s:s,s:i}", "name", op_text(op, "name"), "target", target,
 			  "allow", offer_allow(op->offer), "ticket", ticket, "port",
-			  t->kind == TARGET_TCP ? t->port : 0);
+			  t->kind == TARGET_UNIX ? 0 : t->port);
 	if (!agent_is_ready(op->agent) &&
 	    agent_judge_beacons(op->agent, NULL, which, sizeof(which)) == BEACONS_SILENT)
 		json_object_set_new(event, "silent_beacons", json_string(which));
@@ -442,6 +442,15 @@ static void forward_report(void *user, int error)
 	op_tell(op, json_pack("{s:o}", "failure", fail_to_json(&f)));
 }
 
+static void forward_too_large(void *user, size_t size, size_t limit)
+{
+	struct op *op = user;
+	struct failure f;
+
+	fail_too_large(&f, op->to.service, size, limit);
+	op_tell(op, json_pack("{s:o}", "failure", fail_to_json(&f)));
+}
+
 static void forward_start_op(struct op *op)
 {
 	char listen[TARGET_TEXT_MAX], address[GODWIT_ADDRESS_SIZE];
@@ -451,8 +460,8 @@ static void forward_start_op(struct op *op)
 
 	if (!op_contact(op, forward_event, forward_timeout))
 		return;
-	if (agent_forward(op->agent, op_text(op, "listen"), &op->to, forward_report, op,
-			  &op->forward, &f) < 0) {
+	if (agent_forward(op->agent, op_text(op, "listen"), &op->to, forward_report,
+			  forward_too_large, op, &op->forward, &f) < 0) {
 		op_end(op, &f);
 		return;
 	}
@@ -460,7 +469,7 @@ static void forward_start_op(struct op *op)
 	target_format(t, listen);
 	godwit_address_format(op->to.key, address);
 	op_tell(op, json_pack("{s:s,s:i,s:s,s:s}", "listen", listen, "port",
-			      t->kind == TARGET_TCP ? t->port : 0, "service", op->to.service,
+			      t->kind == TARGET_UNIX ? 0 : t->port, "service", op->to.service,
 			      "address", address));
 	rv = godwit_dial(op->node, op->to.key);
 	if (rv < 0)

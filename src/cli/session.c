@@ -182,10 +182,10 @@ static void close_fds(const int fds[2])
 /* Flags for a node of our own. */
 static void note_ignored(const struct settings *s)
 {
-	static const enum setting OWN[] = {
-		SETTING_IDENTITY,   SETTING_LISTEN,     SETTING_PARK,
-		SETTING_CONGESTION, SETTING_RELAY_ONLY, SETTING_BEACON
-	};
+	static const enum setting OWN[] = { SETTING_IDENTITY,   SETTING_LISTEN,
+					    SETTING_PARK,       SETTING_UDP_IDLE,
+					    SETTING_CONGESTION, SETTING_RELAY_ONLY,
+					    SETTING_BEACON };
 
 	for (size_t i = 0; i < sizeof(OWN) / sizeof(OWN[0]); i++)
 		if (strncmp(s->at[OWN[i]].source, "flag", 4) == 0)

@@ -19,6 +19,7 @@ static const struct {
 	[SETTING_IDENTITY] = { "identity", "--identity", "GODWIT_IDENTITY", NULL, false, true },
 	[SETTING_LISTEN] = { "listen", "--listen", "GODWIT_LISTEN", NULL, false, true },
 	[SETTING_PARK] = { "park", "--park", "GODWIT_PARK", "86400", false, true },
+	[SETTING_UDP_IDLE] = { "udp-idle", "--udp-idle", "GODWIT_UDP_IDLE", "60", false, true },
 	[SETTING_CONGESTION] = { "congestion", "--congestion", "GODWIT_CONGESTION", "bbr", false,
 				 true },
 	[SETTING_RELAY_ONLY] = { "relay-only", "--relay-only", "GODWIT_RELAY_ONLY", "no", false,
@@ -43,6 +44,8 @@ const struct option_spec NODE_OPTIONS[] = {
 	  NULL },
 	{ "--allow", "WHO", "who may use the services: an address, a name, or any", NULL },
 	{ "--park", "SECONDS", "how long streams wait for a lost peer; default 86400", NULL },
+	{ "--udp-idle", "SECONDS",
+	  "how long a UDP client is remembered without traffic; default 60", NULL },
 	{ "--congestion", "bbr|cubic", "congestion control; default bbr", NULL },
 	{ "--config", "FILE", "settings; default DIR/config.json when it is there", NULL },
 	{ "--beacon", "BEACON", "a beacon, ADDRESS@HOST:PORT; may be repeated, up to 8", NULL },
@@ -142,7 +145,7 @@ static const json_t *value_to_text(struct settings *s, enum setting which, const
 				    json_string(json_is_true(j) ? "yes" : "no"));
 		return json_object_get(s->file, TABLE[which].name);
 	}
-	if (which != SETTING_PARK || !json_is_number(j))
+	if ((which != SETTING_PARK && which != SETTING_UDP_IDLE) || !json_is_number(j))
 		return j;
 	snprintf(text, sizeof(text), "%.15g", json_number_value(j));
 	json_object_set_new(s->file, TABLE[which].name, json_string(text));
@@ -248,8 +251,8 @@ static int check_keys(const struct settings *s, struct failure *f)
 		if (!known)
 			return fail_usage(
 				f,
-				"identity, listen, park, congestion, relay-only, beacon, allow, "
-				"expose, forward",
+				"identity, listen, park, udp-idle, congestion, relay-only, beacon, "
+				"allow, expose, forward",
 				"%.200s: there is no setting \"%.60s\"", s->config, key);
 	}
 	return 0;
@@ -317,12 +320,16 @@ static int check_switch(const struct settings *s, enum setting which, struct fai
 static int check_values(const struct settings *s, struct failure *f)
 {
 	const char *congestion = setting_get(s, SETTING_CONGESTION);
-	double park;
+	double seconds;
 
-	if (!parse_seconds(setting_get(s, SETTING_PARK), 0, 1e9, &park))
+	if (!parse_seconds(setting_get(s, SETTING_PARK), 0, 1e9, &seconds))
 		return fail_usage(f, "--park 86400",
 				  "park needs a number of seconds, not \"%.60s\" (%s)",
 				  setting_get(s, SETTING_PARK), s->at[SETTING_PARK].source);
+	if (!parse_seconds(setting_get(s, SETTING_UDP_IDLE), 0.1, 1e6, &seconds))
+		return fail_usage(f, "--udp-idle 60",
+				  "udp-idle needs a number of seconds, not \"%.60s\" (%s)",
+				  setting_get(s, SETTING_UDP_IDLE), s->at[SETTING_UDP_IDLE].source);
 	if (strcmp(congestion, "bbr") != 0 && strcmp(congestion, "cubic") != 0)
 		return fail_usage(f, "--congestion bbr",
 				  "there is no congestion control \"%.60s\" (%s)", congestion,

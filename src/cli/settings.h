@@ -11,6 +11,7 @@ enum setting {
 	SETTING_IDENTITY,
 	SETTING_LISTEN,
 	SETTING_PARK,
+	SETTING_UDP_IDLE,
 	SETTING_CONGESTION,
 	SETTING_RELAY_ONLY, /* setting_is_on() */
 	SETTING_BEACON,     /* a list, as those below: ADDRESS@HOST:PORT */

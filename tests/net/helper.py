@@ -6,13 +6,21 @@
     helper.py source LISTEN            send forever (a pattern)
     helper.py drip LISTEN MS           send a numbered line each MS milliseconds
     helper.py streams PORT N BYTES     N connections at once, BYTES through an echo on each, verified
+    helper.py udp-echo PORT            send each datagram back
+    helper.py udp-dns PORT             answer questions in DNS's format: every name is 192.0.2.77
+    helper.py udp-talk PORT MS         to an echo: a numbered datagram each MS milliseconds; "got N" for each that
+                                       comes back; ends when one is wrong or comes twice
+    helper.py udp-crowd PORT N COUNT   to an echo: N sockets at once, COUNT datagrams on each, all verified
 
 LISTEN is PORT (on 127.0.0.1) or unix:PATH.  Prints "ready" when it listens."""
 import asyncio
 import hashlib
 import os
 import random
+import socket
+import struct
 import sys
+import time
 
 BLOCK = 1 << 16
 
@@ -108,8 +116,84 @@ async def streams(port, count, size):
     return 1 if bad else 0
 
 
+def udp_socket(port=None, connect=None):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    if port is not None:
+        s.bind(("127.0.0.1", port))
+    if connect is not None:
+        s.connect(("127.0.0.1", connect))
+    return s
+
+
+def udp_serve(port, answer):
+    s = udp_socket(port)
+    print("ready", flush=True)
+    while True:
+        data, who = s.recvfrom(65536)
+        s.sendto(answer(data), who)
+
+
+def dns_answer(query):
+    # Header, then the question as it came, then one A record that points to the name there.
+    return (query[:2] + struct.pack(">HHHHH", 0x8180, 1, 1, 0, 0) + query[12:] +
+            struct.pack(">HHHIH", 0xc00c, 1, 1, 60, 4) + bytes((192, 0, 2, 77)))
+
+
+def numbered(n, size):
+    return (b"%09d " % n) * (size // 10)
+
+
+def udp_talk(port, milliseconds):
+    s, n, seen = udp_socket(connect=port), 0, set()
+    due = time.monotonic()
+    while True:
+        if time.monotonic() >= due:
+            n += 1
+            due = max(due + milliseconds / 1000, time.monotonic())
+            try:
+                s.send(numbered(n, 600))
+            except ConnectionRefusedError:
+                pass
+        s.settimeout(max(due - time.monotonic(), 0.001))
+        try:
+            data = s.recv(65536)
+        except (TimeoutError, ConnectionRefusedError):
+            continue
+        k = int(data[:9])
+        assert data == numbered(k, 600) and k <= n, "wrong bytes"
+        assert k not in seen, f"{k} came twice"
+        seen.add(k)
+        print(f"got {k}", flush=True)
+
+
+def udp_crowd(port, count, datagrams):
+    sockets = [udp_socket(connect=port) for _ in range(count)]
+    lost = 0
+    for k in range(datagrams):
+        for i, s in enumerate(sockets):
+            s.send(b"%d/%d" % (i, k))
+        for i, s in enumerate(sockets):
+            s.settimeout(5)
+            try:
+                got = s.recv(100)
+            except TimeoutError:
+                lost += 1
+                continue
+            assert got == b"%d/%d" % (i, k), f"socket {i} got {got!r} in round {k}"
+    print(f"lost {lost} of {count * datagrams}", flush=True)
+    return 1 if lost else 0
+
+
 def main(argv):
     mode, where = argv[1], argv[2]
+    if mode == "udp-echo":
+        udp_serve(int(where), lambda data: data)
+    if mode == "udp-dns":
+        udp_serve(int(where), dns_answer)
+    if mode == "udp-talk":
+        udp_talk(int(where), float(argv[3]))
+    if mode == "udp-crowd":
+        return udp_crowd(int(where), int(argv[3]), int(argv[4]))
     if mode == "streams":
         return asyncio.run(streams(int(where), int(argv[3]), int(argv[4])))
     handler = {"sum": sum_handler, "echo": echo_handler, "source": source_handler}.get(mode)

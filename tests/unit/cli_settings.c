@@ -24,9 +24,10 @@ static const struct option_spec LISTS[] = {
 static const struct option_spec *const SPECS[] = { HOME_OPTIONS, NODE_OPTIONS, LISTS, NULL };
 
 static const char *const VARIABLES[] = {
-	"GODWIT_HOME",  "GODWIT_CONFIG", "GODWIT_IDENTITY",   "GODWIT_LISTEN",
-	"GODWIT_PARK",  "GODWIT_BEACON", "GODWIT_RELAY_ONLY", "GODWIT_CONGESTION",
-	"GODWIT_ALLOW", "GODWIT_EXPOSE", "GODWIT_FORWARD",    "XDG_STATE_HOME",
+	"GODWIT_HOME",     "GODWIT_CONFIG", "GODWIT_IDENTITY",   "GODWIT_LISTEN",
+	"GODWIT_PARK",     "GODWIT_BEACON", "GODWIT_RELAY_ONLY", "GODWIT_CONGESTION",
+	"GODWIT_ALLOW",    "GODWIT_EXPOSE", "GODWIT_FORWARD",    "XDG_STATE_HOME",
+	"GODWIT_UDP_IDLE",
 };
 
 static char directory[] = "cli_settings.XXXXXX";
@@ -181,6 +182,11 @@ static void flag_beats_environment_beats_file(void **state)
 		  "listen",
 		  { "0.0.0.0:1", "0.0.0.0:2", "0.0.0.0:3" } },
 		{ SETTING_PARK, "--park", "GODWIT_PARK", "park", { "1", "2", "3.5" } },
+		{ SETTING_UDP_IDLE,
+		  "--udp-idle",
+		  "GODWIT_UDP_IDLE",
+		  "udp-idle",
+		  { "1", "2", "3.5" } },
 		{ SETTING_CONGESTION,
 		  "--congestion",
 		  "GODWIT_CONGESTION",
@@ -338,6 +344,9 @@ static void values_out_of_bounds_name_their_source(void **state)
 	assert_int_equal(load("--home", ".", NULL), -1);
 	assert_refused("(environment GODWIT_PARK)");
 	unsetenv("GODWIT_PARK");
+	assert_int_equal(load("--home", ".", "--udp-idle", "0", NULL), -1);
+	assert_refused("not \"0\" (flag --udp-idle)");
+	assert_int_equal(load("--home", ".", "--udp-idle", "0.5", NULL), 0);
 	assert_int_equal(load("--home", ".", "--congestion", "", NULL), -1);
 	assert_refused("flag --congestion");
 }
