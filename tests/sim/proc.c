@@ -67,8 +67,11 @@ static void set_policy(struct proc *p)
 {
 	node_listen(p->node, "echo", GW_NEVER);
 	node_listen(p->node, "private", GW_NEVER);
-	if (!p->secretive)
-		node_allow(p->node, "echo", NULL);
+	node_listen_datagrams(p->node, "talk", GW_NEVER);
+	if (p->secretive)
+		return;
+	node_allow(p->node, "echo", NULL);
+	node_allow(p->node, "talk", NULL);
 }
 
 static void start_node(struct proc *p)
@@ -309,9 +312,12 @@ static void peer_event(struct proc *p, const struct event *ev)
 
 static void event(struct proc *p, const struct event *ev)
 {
+	struct stream_info info;
+
 	switch (ev->type) {
 	case EVENT_STREAM:
-		end_event(p, ev);
+		stream_describe(ev->stream, &info);
+		(info.datagrams ? talk_event : end_event)(p, ev);
 		break;
 	case EVENT_PEER:
 		peer_event(p, ev);

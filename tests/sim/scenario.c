@@ -126,6 +126,17 @@ static void long_flow(struct sim *s, struct proc *from, struct proc *to, uint64_
 	}
 }
 
+/* Datagrams besides, now and then; from either end or from both. */
+static void talks(struct sim *s)
+{
+	uint64_t which = sim_chance(s, 30) ? sim_between(s, 1, 3) : 0;
+
+	if (which & 1)
+		talk_add(s, &s->procs[0], &s->procs[1], s->start);
+	if (which & 2)
+		talk_add(s, &s->procs[1], &s->procs[0], later(s, 500, 3000));
+}
+
 /* The action gets `value`. */
 static struct action *on_host_value(struct sim *s, gw_time at, unsigned host,
 				    void (*fn)(struct sim *s, struct action *a), uint64_t value)
@@ -160,6 +171,7 @@ static void build_steady(struct sim *s)
 		a->proc = &s->procs[0];
 		a->peer = &s->procs[1];
 	}
+	talks(s);
 }
 
 static void build_lossy(struct sim *s)
@@ -168,6 +180,7 @@ static void build_lossy(struct sim *s)
 	each_link(s, lossy_link);
 	random_flows(s, 5, 2000, 80 * KB);
 	s->slack = 120 * GW_SEC;
+	talks(s);
 }
 
 static void build_reorder(struct sim *s)
@@ -178,6 +191,7 @@ static void build_reorder(struct sim *s)
 	for (uint64_t n = sim_between(s, 0, 3); n; n--)
 		on_host(s, later(s, 100, 6000), 0, act_move)->notify = true;
 	s->slack = 60 * GW_SEC;
+	talks(s);
 }
 
 static void build_rate(struct sim *s)
@@ -186,6 +200,7 @@ static void build_rate(struct sim *s)
 	each_link(s, thin_link);
 	random_flows(s, 6, 2000, 200 * KB);
 	s->slack = 120 * GW_SEC;
+	talks(s);
 }
 
 static void shrink(struct sim *s, uint64_t span_ms)
@@ -211,6 +226,7 @@ static void build_mtu(struct sim *s)
 	for (uint64_t n = sim_between(s, 1, 4); n; n--)
 		shrink(s, 6000);
 	s->slack = 60 * GW_SEC;
+	talks(s);
 }
 
 static void build_half_close(struct sim *s)
@@ -277,6 +293,7 @@ static void build_moves(struct sim *s)
 	start_two(s);
 	long_flow(s, &s->procs[0], &s->procs[1], span, sim_size(s, 200 * KB));
 	random_flows(s, 6, span, 200 * KB);
+	talks(s);
 	if (alternate) {
 		struct action *a = sim_action(s, later(s, 1, 1000), act_move_settled);
 
@@ -316,6 +333,7 @@ static void build_interfaces(struct sim *s)
 		a->notify = true;
 	}
 	s->slack = 60 * GW_SEC;
+	talks(s);
 }
 
 /* Lose about a quarter of the next 64 datagrams each way. */
@@ -341,6 +359,7 @@ static void build_overtake(struct sim *s)
 		drop_some(s, at + sim_between(s, 0, 60) * GW_MSEC);
 	}
 	s->slack = 60 * GW_SEC;
+	talks(s);
 }
 
 static void build_rebinding(struct sim *s)
@@ -364,6 +383,7 @@ static void build_rebinding(struct sim *s)
 		f->ends[1].write_chunk = f->ends[0].write_chunk = 5;
 		s->slack = 460 * GW_SEC;
 	}
+	talks(s);
 }
 
 static void build_debug(struct sim *s)
@@ -378,6 +398,7 @@ static void build_debug(struct sim *s)
 
 		a->proc = &s->procs[sim_chance(s, 50)];
 	}
+	talks(s);
 }
 
 /* --- outages --- */
@@ -407,6 +428,7 @@ static void build_outage_seconds(struct sim *s)
 	random_flows(s, 6, 4000, 100 * KB);
 	longest = sim_chance(s, 70) ? 10000 : 60000;
 	outages(s, 50, longest, sim_between(s, 1, 3));
+	talks(s);
 }
 
 static void build_outage_hours(struct sim *s)

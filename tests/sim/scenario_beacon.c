@@ -126,6 +126,8 @@ void build_meet(struct sim *s)
 	y = &s->procs[FIRST_NODE + 1];
 	slow_flow(s, x, y, s->start + sim_between(s, 0, 2000) * GW_MSEC);
 	s->slack = 120 * GW_SEC;
+	if (sim_chance(s, 30))
+		talk_add(s, y, x, s->start + sim_between(s, 0, 2000) * GW_MSEC);
 	look = sim_action(s, s->start + 30 * GW_SEC, act_look);
 	look->proc = x;
 	look->peer = y;
@@ -200,4 +202,6 @@ void build_wander(struct sim *s)
 	for (uint64_t i = 0; i < count; i++)
 		one_event(s, s->start + sim_between(s, 1000, 50000) * GW_MSEC);
 	s->slack = 120 * GW_SEC;
+	if (sim_chance(s, 40))
+		talk_add(s, &s->procs[FIRST_NODE + 1], &s->procs[FIRST_NODE], s->start);
 }

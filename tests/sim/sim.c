@@ -209,6 +209,9 @@ static void run_item(struct sim *s, const struct item *i)
 	case ITEM_FLOW:
 		run_flow(s, i->what);
 		break;
+	case ITEM_TALK:
+		talk_run(i->what);
+		break;
 	case ITEM_ACTION:
 		run_action(s, i->what);
 		break;
@@ -360,7 +363,7 @@ static void report_hang(struct sim *s)
 
 static bool transfers_done(struct sim *s)
 {
-	return !s->pending_actions && flows_over(s);
+	return !s->pending_actions && flows_over(s) && talks_over(s);
 }
 
 static void run_transfers(struct sim *s)
@@ -372,6 +375,8 @@ static void run_transfers(struct sim *s)
 		if (!run_until(s, transfers_done, until) && !s->failure[0] && !s->pending_actions &&
 		    until >= time_max(s->last_action, scripts_end(s)) + s->slack) {
 			report_hang(s);
+			if (!s->failure[0])
+				sim_fail(s, "a talk hangs");
 			return;
 		}
 		if (s->pending_actions && !s->failure[0] && s->now >= until)

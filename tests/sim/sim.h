@@ -35,6 +35,8 @@ enum {
 	FAILURE_MAX = 400,
 	FLOW_NUMBER_SIZE = 8,
 	PROC_BEACONS_MAX = 3,
+	TALKS_MAX = 4,
+	TALK_DATAGRAMS_MAX = 65536, /* that each end sends */
 };
 
 struct beacon;
@@ -297,6 +299,35 @@ void end_run(struct end *e);
 void end_event(struct proc *p, const struct event *ev);
 void end_describe(const struct end *e, char *out, size_t size);
 
+/* --- talks: streams of datagrams (talk.c) --- */
+
+struct talk_end {
+	struct proc *proc;
+	struct stream *stream;
+	bool over;
+	uint32_t sent, received;
+	uint32_t newest; /* number of the latest that came, and 1 */
+	uint8_t seen[TALK_DATAGRAMS_MAX / 8];
+};
+
+enum talk_state { TALK_WAITING, TALK_ON, TALK_JUDGED, TALK_OVER };
+
+struct talk {
+	struct sim *sim;
+	unsigned index, burst;
+	uint64_t id;
+	enum talk_state state;
+	gw_time every, judge_at;
+	uint32_t mark[2]; /* what each end had sent when all was calm */
+	struct talk_end ends[2];
+};
+
+/* Between processes that neither end nor restart. */
+struct talk *talk_add(struct sim *s, struct proc *from, struct proc *to, gw_time open_at);
+void talk_run(struct talk *t); /* it is time to send */
+void talk_event(struct proc *p, const struct event *ev);
+bool talks_over(const struct sim *s);
+
 /* --- the run (sim.c) --- */
 
 struct action {
@@ -312,7 +343,7 @@ struct action {
 	bool polling;   /* waits for a condition: no disturbance by itself */
 };
 
-enum item_kind { ITEM_PACKET, ITEM_END, ITEM_FLOW, ITEM_ACTION };
+enum item_kind { ITEM_PACKET, ITEM_END, ITEM_FLOW, ITEM_TALK, ITEM_ACTION };
 
 struct item {
 	gw_time at;
@@ -351,7 +382,9 @@ struct sim {
 	unsigned n_procs;
 	struct flow *flows;
 	size_t n_flows, flows_capacity;
-	size_t n_over;                  /* flows known to be over */
+	size_t n_over; /* flows known to be over */
+	struct talk talks[TALKS_MAX];
+	unsigned n_talks;
 	size_t memory_max;              /* bound of node_stats.memory; 0: derived from the config */
 	gw_time moved_at;               /* of act_move_settled */
 	gw_time restart_grace;          /* flows opened before this may fail with RESTARTED */
