@@ -3,6 +3,7 @@
 #include "core_pair.h"
 
 #include "core/dgram.h"
+#include "core/segment.h"
 #include "core/types.h"
 
 /* With UDP payloads of 1,200 bytes, and of 1,472: MTU 1,500; ids below 64. */
@@ -480,6 +481,36 @@ static void what_belongs_to_none_is_dropped(void **state)
 	pair_clear(&p);
 }
 
+static int inject_segment(struct pair *p, uint64_t kind, uint64_t id, const char *bytes)
+{
+	struct segment_header h = { .kind = kind, .id = id, .service = "dns" };
+	struct rx_segment segment = { 0 };
+	uint8_t data[WIRE_SEGMENT_MAX + 8];
+	size_t len = wire_segment_encode(data, &h);
+
+	memcpy(data + len, bytes, strlen(bytes));
+	return segment_received(used(p, 1), &segment, data, len + strlen(bytes), false, p->now);
+}
+
+/* A stream keeps its kind, and one of datagrams has no bytes. */
+static void broken_peers_are_found_out(void **state)
+{
+	struct stream_info info;
+	struct stream *a, *b;
+	struct pair p;
+
+	(void)state;
+	a = start(&p, &b);
+	stream_describe(a, &info);
+	assert_int_equal(inject_segment(&p, SEGMENT_OPEN_DATAGRAM, info.id, ""), 0);
+	assert_int_equal(inject_segment(&p, SEGMENT_RESUME, info.id, ""), 0);
+	assert_int_equal(inject_segment(&p, SEGMENT_OPEN, info.id, ""), GW_E_PROTOCOL);
+	assert_int_equal(inject_segment(&p, SEGMENT_RESUME, info.id, "x"), GW_E_PROTOCOL);
+	assert_int_equal(inject_segment(&p, SEGMENT_OPEN_DATAGRAM, next_id(&p) ^ 1, ""),
+			 GW_E_PROTOCOL);
+	pair_clear(&p);
+}
+
 /* A node of version 0.1. */
 static void a_peer_without_them_is_told_from(void **state)
 {
@@ -540,6 +571,7 @@ int main(void)
 		cmocka_unit_test(they_share_with_streams),
 		cmocka_unit_test(they_may_overtake_their_open),
 		cmocka_unit_test(what_belongs_to_none_is_dropped),
+		cmocka_unit_test(broken_peers_are_found_out),
 		cmocka_unit_test(a_peer_without_them_is_told_from),
 		cmocka_unit_test(a_new_process_gets_none_of_the_old),
 	};
