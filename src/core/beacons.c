@@ -274,6 +274,17 @@ static void leave_extras(struct node *n, gw_time now)
 	}
 }
 
+/* All of our own: to choose among them again. */
+static void dial_configured(struct node *n, gw_time now)
+{
+	list_each(&n->refs, i, tmp) {
+		struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
+
+		if (b->configured && idle(b) && b->redial_at == GW_NEVER)
+			dial(b, now);
+	}
+}
+
 static void choose_homes(struct node *n, gw_time now)
 {
 	struct beacon_ref *home = nearest(n, NULL), *spare;
@@ -291,25 +302,16 @@ static void choose_homes(struct node *n, gw_time now)
 		if (b->configured)
 			b->role = b == home ? REF_HOME : b == spare ? REF_SPARE : REF_EXTRA;
 	}
-	if (spare || dialling(n) == 0)
+	if (spare)
 		leave_extras(n, now);
+	else
+		dial_configured(n, now);
 	if (changed) {
 		records_publish(n, now);
 		n->homes_at =
 			now + HOMES_CHECKED; /* its answer is a better measure than the handshake */
 	}
 	n->beacons_changed = true;
-}
-
-/* All of our own: to choose among them again. */
-static void dial_configured(struct node *n, gw_time now)
-{
-	list_each(&n->refs, i, tmp) {
-		struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
-
-		if (b->configured && idle(b) && b->redial_at == GW_NEVER)
-			dial(b, now);
-	}
 }
 
 static void reconsider(struct node *n, gw_time now)

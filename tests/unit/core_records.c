@@ -24,6 +24,7 @@ struct scripted {
 	struct tls_context tls;
 	struct link_host host;
 	struct link *link;
+	bool cut; /* it hears nothing */
 	struct addr at;
 	uint64_t wall_ms;
 	size_t n_seen;
@@ -132,7 +133,7 @@ static bool node_to_beacons(struct world *w)
 			for (size_t at = 0;
 			     addr_equal(&out.path.remote, &w->b[i].at) && at < out.len;
 			     at += out.segment)
-				if (out.data[at] & 0x40)
+				if ((out.data[at] & 0x40) && !w->b[i].cut)
 					link_receive(&w->b[i].host, &path, out.data + at,
 						     out.len - at < out.segment ? out.len - at
 										: out.segment,
@@ -486,6 +487,42 @@ static void test_older_record(void **state)
 	stop(w);
 }
 
+/* --- home and spare --- */
+
+static size_t ready(const struct world *w)
+{
+	struct beacon_info info;
+	size_t total = 0;
+
+	for (struct beacon_ref *b = node_beacon_next(w->node, NULL); b;
+	     b = node_beacon_next(w->node, b)) {
+		beacon_describe(b, &info);
+		total += info.state == BEACON_READY && (info.home || info.spare);
+	}
+	return total;
+}
+
+/* A spare that falls silent for a moment is not forgotten. */
+static void test_spare_comes_back(void **state)
+{
+	struct world *w = start(2, 0);
+	struct local_addr local = { .addr = w->at, .ifindex = 1, .mtu = 1500 };
+
+	(void)state;
+	run(w, 2 * GW_SEC);
+	assert_int_equal(ready(w), 2);
+	for (int i = 0; i < 2; i++) {
+		w->b[i].cut = true;
+		node_network_changed(w->node, &local, 1, w->now); /* asks whether they live */
+		run(w, 2 * GW_SEC);
+		assert_int_equal(ready(w), 1);
+		w->b[i].cut = false;
+		run(w, 10 * GW_SEC);
+		assert_int_equal(ready(w), 2);
+	}
+	stop(w);
+}
+
 /* --- the wrong things to say --- */
 
 /* Returns how often it was dialled in ten minutes. */
@@ -535,6 +572,7 @@ int main(void)
 		cmocka_unit_test(test_answers_find_their_peer),
 		cmocka_unit_test(test_bad_records),
 		cmocka_unit_test(test_older_record),
+		cmocka_unit_test(test_spare_comes_back),
 		cmocka_unit_test(test_broken_protocol),
 	};
 
