@@ -310,11 +310,14 @@ static void reveal(struct connection *c)
 }
 
 /* A direct path has come out of the round: the rest of it is for those that are better. */
-static bool goes_on(struct peer *p, gw_time now)
+static bool goes_on(const struct connection *c, gw_time now)
 {
+	const struct peer *p = c->peer;
 	struct punch *u = p->punch;
+	const struct punch_target *t = find_target(u, &c->path);
 
-	if (!u->have_theirs || u->started == GW_NEVER || now >= u->started + PUNCH_OVER)
+	if (!u->have_theirs || u->started == GW_NEVER || now >= u->started + PUNCH_OVER || !t ||
+	    (c->dialler && !t->dialled_at))
 		return false;
 	for (size_t i = 0; i < u->n_targets; i++) {
 		u->targets[i].dialled_at = 0; /* the other racers have been given up */
@@ -329,11 +332,10 @@ void punch_used(struct connection *c, gw_time now)
 	struct peer *p = c->peer;
 	struct punch *u;
 
-	if (p->node->config.relay_only || (c->relay && !get_punch(p)))
+	if (p->node->config.relay_only || (p->node->n_configured == 0 && !c->relay) ||
+	    !get_punch(p))
 		return;
 	u = p->punch;
-	if (!u) /* never relayed */
-		return;
 	if (c->relay) {
 		u->revealed = (struct addr){ 0 };
 		reveal(c);
@@ -341,10 +343,10 @@ void punch_used(struct connection *c, gw_time now)
 		spray_end(p, c->path.via);
 		u->again_at = GW_NEVER;
 		u->tries = 0;
-		if (goes_on(p, now))
+		if (goes_on(c, now))
 			return;
-		rest(u);
 	}
+	rest(u); /* the peer may be another process now, and count its rounds anew */
 	if (c->dialler && improvable(p))
 		begin_as_dialler(p, now);
 	dial_schedule(p, now);
