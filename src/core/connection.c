@@ -502,6 +502,26 @@ struct connection *connection_dial_relayed(struct peer *p, struct beacon_ref *b,
 	return dial(p, &r, now);
 }
 
+/* The id that a client has drawn, and its address: a copy of its Initial from elsewhere that comes
+ * first does not stand in for it. */
+static uint64_t initial_key(const struct addr *remote, uint64_t dcid)
+{
+	uint64_t words[2];
+
+	memcpy(words, remote->ip, sizeof(words));
+	dcid ^= (words[0] + remote->port) * UINT64_C(0x9e3779b97f4a7c15);
+	return dcid ^ words[1] * UINT64_C(0xbf58476d1ce4e5b9);
+}
+
+struct connection *connection_of_initial(const struct node *n, const struct addr *remote,
+					 uint64_t dcid)
+{
+	uint64_t key = initial_key(remote, dcid);
+	struct connection *c = map_get(&n->by_cid, key);
+
+	return c && c->odcid == key ? c : NULL;
+}
+
 static struct connection *accept_on(struct node *n, const struct route *r, const uint8_t *data,
 				    size_t len, gw_time now)
 {
@@ -528,12 +548,12 @@ static struct connection *accept_on(struct node *n, const struct route *r, const
 	    ngtcp2_conn_server_new(&c->quic, &hd.scid, &scid, &quic_path, hd.version, &CALLBACKS,
 				   &settings, &params, NULL, c) != 0 ||
 	    tls_session_new(&c->tls, &n->tls, false, ALPN_NODE, c->quic, get_conn, c) < 0 ||
-	    !register_cid(c, &hd.dcid)) {
+	    map_put(&n->by_cid, initial_key(&r->path.remote, cid_key(hd.dcid.data)), c) < 0) {
 		map_remove(&n->by_cid, cid_key(scid.data));
 		connection_free(c);
 		return NULL;
 	}
-	c->odcid = cid_key(hd.dcid.data);
+	c->odcid = initial_key(&r->path.remote, cid_key(hd.dcid.data));
 	connection_schedule(c, now);
 	return c;
 }

@@ -13,6 +13,9 @@
 struct connection *connection_dial(struct peer *p, const struct path *path, gw_time now);
 /* The same through a beacon, over a channel not yet opened. */
 struct connection *connection_dial_relayed(struct peer *p, struct beacon_ref *b, gw_time now);
+/* Of a client's Initial that we have accepted from that address; NULL: none. */
+struct connection *connection_of_initial(const struct node *n, const struct addr *remote,
+					 uint64_t dcid);
 /* The first datagram of an unknown connection.  NULL: not an acceptable Initial. */
 struct connection *connection_accept(struct node *n, const struct path *path, const uint8_t *data,
 				     size_t len, gw_time now);

@@ -185,6 +185,8 @@ static void receive_quic(struct node *n, const struct path *path, const uint8_t 
 	}
 	memcpy(&key, id.dcid, sizeof(key));
 	c = map_get(&n->by_cid, key);
+	if (!c && (data[0] & 0x80))
+		c = connection_of_initial(n, &path->remote, key);
 	if (c && c->relay)
 		n->stats.drop_no_connection++; /* its packets come in a channel */
 	else if (c)

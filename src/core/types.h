@@ -279,7 +279,7 @@ struct connection {
 	struct tls_session tls;
 	bool welcome;   /* accepter: policy said yes */
 	bool confirmed; /* handshake complete on our side */
-	uint64_t odcid; /* map key of the client's first destination id, or 0 */
+	uint64_t odcid; /* map key of the client's first destination id and its address, or 0 */
 
 	/* control stream */
 	int64_t control_id;
