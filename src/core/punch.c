@@ -309,24 +309,6 @@ static void reveal(struct connection *c)
 	link_send(c->relay->link, &f);
 }
 
-/* A direct path has come out of the round: the rest of it is for those that are better. */
-static bool goes_on(const struct connection *c, gw_time now)
-{
-	const struct peer *p = c->peer;
-	struct punch *u = p->punch;
-	const struct punch_target *t = find_target(u, &c->path);
-
-	if (!u->have_theirs || u->started == GW_NEVER || now >= u->started + PUNCH_OVER || !t ||
-	    (c->dialler && !t->dialled_at))
-		return false;
-	for (size_t i = 0; i < u->n_targets; i++) {
-		u->targets[i].dialled_at = 0; /* the other racers have been given up */
-		if (rank(&u->targets[i].path.remote) <= used_rank(p))
-			u->targets[i--] = u->targets[--u->n_targets];
-	}
-	return true;
-}
-
 void punch_used(struct connection *c, gw_time now)
 {
 	struct peer *p = c->peer;
@@ -343,8 +325,6 @@ void punch_used(struct connection *c, gw_time now)
 		spray_end(p, c->path.via);
 		u->again_at = GW_NEVER;
 		u->tries = 0;
-		if (goes_on(c, now))
-			return;
 	}
 	rest(u); /* the peer may be another process now, and count its rounds anew */
 	if (c->dialler && improvable(p))
