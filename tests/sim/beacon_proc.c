@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "beacon/beacon.h"
-#include "sim.h"
+#include "liar.h"
 #include "store/store.h"
 
 enum { RECORDS_MAX = 4096, BATCHES_MAX = 20000 };
@@ -34,6 +34,8 @@ void beacon_proc_start(struct proc *p)
 	p->on_link = on_beacon_link;
 	if (!p->beacon || !p->store)
 		sim_fail(p->sim, "beacon_new failed");
+	else if (p->liar)
+		liar_started(p);
 }
 
 static void answer_store(struct proc *p)
@@ -59,7 +61,10 @@ void beacon_proc_pump(struct proc *p)
 		memset(&b.path, 0, sizeof(b.path));
 		if (!beacon_transmit(p->beacon, &b, s->now))
 			return;
-		net_send(s, p, &b);
+		if (p->liar)
+			liar_send(p, &b);
+		else
+			net_send(s, p, &b);
 		answer_store(p);
 	}
 	sim_fail(s, "%s sends without end", p->name);

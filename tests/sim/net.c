@@ -11,7 +11,7 @@
 
 enum { IPV4_OVERHEAD = 28, IPV6_OVERHEAD = 48 };
 
-static void link_init(struct sim *s, struct link *l)
+static void link_init(struct sim *s, struct access *l)
 {
 	memset(l, 0, sizeof(*l));
 	rng_seed(&l->rng, rng_u64(&s->rng));
@@ -21,11 +21,12 @@ static void link_init(struct sim *s, struct link *l)
 	l->hold = 20 * GW_MSEC;
 }
 
-static void iface_init(struct sim *s, unsigned host, unsigned iface, unsigned site)
+static void iface_init(struct sim *s, unsigned host, unsigned iface, unsigned site, uint8_t family)
 {
 	struct iface *f = &s->hosts[host].ifaces[iface];
 
 	memset(f, 0, sizeof(*f));
+	f->addr.family = family; /* ADDR_NONE: that of the run */
 	link_init(s, &f->up);
 	link_init(s, &f->down);
 	f->mtu = 1500;
@@ -41,7 +42,7 @@ unsigned net_add_host_in(struct sim *s, unsigned site)
 
 	assert(host < HOSTS_MAX);
 	s->hosts[host].n_ifaces = 1;
-	iface_init(s, host, 0, site);
+	iface_init(s, host, 0, site, ADDR_NONE);
 	return host;
 }
 
@@ -50,13 +51,18 @@ unsigned net_add_host(struct sim *s)
 	return net_add_host_in(s, INTERNET);
 }
 
-void net_add_iface(struct sim *s, unsigned host)
+void net_add_family(struct sim *s, unsigned host, uint8_t family)
 {
 	struct host *h = &s->hosts[host];
 
 	assert(h->n_ifaces < IFACES_MAX);
-	iface_init(s, host, (unsigned)h->n_ifaces, h->ifaces[0].site);
+	iface_init(s, host, (unsigned)h->n_ifaces, h->ifaces[0].site, family);
 	h->n_ifaces++;
+}
+
+void net_add_iface(struct sim *s, unsigned host)
+{
+	net_add_family(s, host, ADDR_NONE);
 }
 
 void net_new_address(struct sim *s, unsigned host, unsigned iface)
@@ -69,11 +75,13 @@ void net_new_address(struct sim *s, unsigned host, unsigned iface)
 
 void net_move_to_site(struct sim *s, unsigned host, unsigned site)
 {
-	struct iface *f = &s->hosts[host].ifaces[0];
+	for (size_t i = 0; i < s->hosts[host].n_ifaces; i++) {
+		struct iface *f = &s->hosts[host].ifaces[i];
 
-	site_leave(s, f);
-	f->site = site;
-	site_join(s, f);
+		site_leave(s, f);
+		f->site = site;
+		site_join(s, f);
+	}
 }
 
 void net_nat(struct sim *s, unsigned host, gw_time timeout)
@@ -102,13 +110,13 @@ struct iface *net_primary(struct host *h)
 
 /* --- links --- */
 
-static bool chance(struct link *l, unsigned per_10000)
+static bool chance(struct access *l, unsigned per_10000)
 {
 	return rng_below(&l->rng, 10000) < per_10000;
 }
 
 /* When does a datagram that enters now come out?  GW_NEVER: not at all. */
-static gw_time link_pass(struct link *l, size_t size, gw_time now)
+static gw_time link_pass(struct access *l, size_t size, gw_time now)
 {
 	bool lost = chance(l, l->loss);
 	bool late = chance(l, l->reorder);
@@ -146,7 +154,7 @@ struct packet *packet_new(const struct packet *head, const uint8_t *data)
 	return pk;
 }
 
-static void packet_pass(struct sim *s, struct packet *pk, struct link *l)
+static void packet_pass(struct sim *s, struct packet *pk, struct access *l)
 {
 	size_t size = pk->len + (pk->dst.family == ADDR_V6 ? IPV6_OVERHEAD : IPV4_OVERHEAD);
 	bool again = chance(l, l->duplicate);
@@ -243,12 +251,16 @@ static void at_core(struct sim *s, struct packet *pk)
 {
 	unsigned from = pk->iface->host;
 
+	if (pk->dst.ip[0] == UNANSWERED)
+		sim_fail(s, "host %u answers a forged datagram", from);
 	pk->iface = site_route(s, pk->site, &pk->src, &pk->dst);
 	if (!pk->iface || !pk->iface->present || net_is_cut(s, from, pk->iface->host)) {
 		free(pk);
 		return;
 	}
 	count_arrival(&s->hosts[pk->iface->host], pk);
+	if (s->forger.one_in)
+		s->forger.see(s, pk);
 	pk->stage = AT_HOST;
 	packet_pass(s, pk, &pk->iface->down);
 }

@@ -5,6 +5,9 @@
 
 #include "sim.h"
 
+/* The first byte of the addresses that forged datagrams come from which nobody may answer. */
+enum { UNANSWERED = 11 };
+
 enum stage {
 	AT_CORE, /* past the uplink of a UDP datagram */
 	AT_HOST, /* past the downlink */

@@ -46,6 +46,12 @@ void sim_schedule(struct sim *sim, gw_time at, enum item_kind kind, void *what)
 	items[i] = (struct item){ .at = at, .kind = kind, .what = what };
 }
 
+void sim_fail(struct sim *sim, const char *format, ...)
+{
+	(void)sim;
+	fail_msg("%s", format);
+}
+
 void sim_note(const struct sim *sim, const char *format, ...)
 {
 	(void)sim;

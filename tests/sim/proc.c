@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "beacon/beacon.h"
+#include "insight.h"
 #include "net.h"
 #include "sim.h"
 
@@ -205,6 +206,7 @@ static void check(struct proc *p)
 	node_stats_get(p->node, &st);
 	if (st.memory > memory_bound(p, &st))
 		sim_fail(s, "%s uses %zu bytes of stream buffers", p->name, st.memory);
+	check_bounds(p);
 	node_check(p->node);
 }
 

@@ -21,7 +21,7 @@ static gw_time later(struct sim *s, uint64_t low_ms, uint64_t high_ms)
 	return at_ms(s, sim_between(s, low_ms, high_ms));
 }
 
-static void each_link(struct sim *s, void (*fn)(struct sim *s, struct link *l))
+static void each_link(struct sim *s, void (*fn)(struct sim *s, struct access *l))
 {
 	for (unsigned i = 0; i < s->n_hosts; i++)
 		for (size_t j = 0; j < s->hosts[i].n_ifaces; j++) {
@@ -30,26 +30,26 @@ static void each_link(struct sim *s, void (*fn)(struct sim *s, struct link *l))
 		}
 }
 
-static void ordinary_link(struct sim *s, struct link *l)
+static void ordinary_link(struct sim *s, struct access *l)
 {
 	l->delay = sim_between(s, 100, 30000) * GW_USEC;
 	l->jitter = l->delay / sim_between(s, 4, 100);
 }
 
-static void lossy_link(struct sim *s, struct link *l)
+static void lossy_link(struct sim *s, struct access *l)
 {
 	l->loss = (unsigned)sim_between(s, 50, 600);
 	l->duplicate = (unsigned)sim_size(s, 200);
 }
 
-static void shuffling_link(struct sim *s, struct link *l)
+static void shuffling_link(struct sim *s, struct access *l)
 {
 	l->reorder = (unsigned)sim_between(s, 200, 2000);
 	l->duplicate = (unsigned)sim_size(s, 500);
 	l->hold = sim_between(s, 1, sim_chance(s, 30) ? 4000 : 100) * GW_MSEC;
 }
 
-static void thin_link(struct sim *s, struct link *l)
+static void thin_link(struct sim *s, struct access *l)
 {
 	l->rate = sim_between(s, 40, 1000) * KB;
 	l->queue = sim_between(s, 30, 500) * GW_MSEC;
@@ -845,6 +845,9 @@ static const struct scenario scenarios[] = {
 	{ "gap", build_gap, 8 },
 	{ "idle", build_idle, 1 },
 	{ "cold", build_cold, 1 },
+	{ "lies", build_lies, 10 },
+	{ "accused", build_accused, 4 },
+	{ "forged", build_forged, 6 },
 	{ "moves-1000", build_moves_1000, 0 },
 	{ "streams-5000", build_streams_5000, 0 },
 };

@@ -1,17 +1,20 @@
 /* tests/sim/scenario_beacon.c - nodes that know keys only, behind NATs of every kind. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
 #include <string.h>
 
-#include "sim.h"
+#include "scenario.h"
 
-enum { FLOW_SIZE = 200 * 1024, FLOW_CHUNKS = 400 };
+enum { FLOW_SIZE = 200 * 1024, FLOW_CHUNKS = 400, BEACONS = 2, X = BEACONS, Y = BEACONS + 1 };
+
+#define LOOK_EVERY (100 * GW_MSEC)
 
 static const char *const KINDS[] = { "none",    "firewall", "eim-eif",  "eim-adf", "eim-apdf",
 				     "adm-adf", "apdm",     "apdm-seq", "double",  "udp-blocked" };
-enum { N_KINDS = sizeof(KINDS) / sizeof(KINDS[0]), FIRST_NODE = 2 };
+enum { N_KINDS = sizeof(KINDS) / sizeof(KINDS[0]) };
 
-static struct proc *add_beacon(struct sim *s)
+/* --- building blocks --- */
+
+struct proc *scene_beacon(struct sim *s)
 {
 	struct proc *p = proc_add(s, net_add_host(s));
 
@@ -19,147 +22,164 @@ static struct proc *add_beacon(struct sim *s)
 	return p;
 }
 
-static struct proc *add_node(struct sim *s, const char *kind)
+struct proc *scene_node(struct sim *s, unsigned site, unsigned beacons)
 {
-	unsigned site = net_add_site(s, nat_kind_find(kind), INTERNET);
 	struct proc *p = proc_add(s, net_add_host_in(s, site));
 
-	for (unsigned i = 0; i < FIRST_NODE; i++)
+	for (unsigned i = 0; i < beacons; i++)
 		p->beacons[p->n_beacons++] = &s->procs[i];
 	return p;
 }
 
-static const char *kind_of(const struct sim *s, const struct proc *p)
+unsigned scene_site_of(struct sim *s, const char *kind)
 {
-	return s->sites[s->hosts[p->host].ifaces[0].site].nat.kind.name;
+	return net_add_site(s, nat_kind_find(kind), INTERNET);
 }
 
-static bool is_one_of(const char *kind, const char *list)
+unsigned scene_site(struct sim *s)
 {
-	const char *at = strstr(list, kind);
-	size_t len = strlen(kind);
-
-	while (at && ((at != list && at[-1] != ' ') || (at[len] != '\0' && at[len] != ' ')))
-		at = strstr(at + 1, kind);
-	return at != NULL;
+	return scene_site_of(s, KINDS[sim_between(s, 0, N_KINDS - 1)]);
 }
 
-/* What hole punching can do, with prediction and spraying. */
-static bool should_be_direct(const char *a, const char *b)
-{
-	static const char HARD[] = "adm-adf apdm apdm-seq", OPEN[] = "none eim-eif eim-adf";
-
-	if (is_one_of(a, "udp-blocked") || is_one_of(b, "udp-blocked"))
-		return false;
-	if (is_one_of(a, HARD) && is_one_of(b, HARD))
-		return false;
-	(void)OPEN;
-	return true;
-}
-
-static const struct peer_info *info_of(const struct proc *p, const struct proc *peer,
-				       struct peer_info *out)
-{
-	for (struct peer *at = node_peer_next(p->node, NULL); at;
-	     at = node_peer_next(p->node, at)) {
-		peer_describe(at, out);
-		if (memcmp(out->key, proc_key(peer), KEY_SIZE) == 0)
-			return out;
-	}
-	return NULL;
-}
-
-/* Polled while the flow is alive: what is the path now? */
-static void act_look(struct sim *s, struct action *a)
-{
-	struct proc *x = a->proc, *y = a->peer;
-	bool expected = should_be_direct(kind_of(s, x), kind_of(s, y));
-	struct peer_info info;
-
-	if (!info_of(x, y, &info) || info.state != PEER_CONNECTED)
-		sim_fail(s, "%s x %s: not connected", kind_of(s, x), kind_of(s, y));
-	else if (expected != (info.relay == NULL))
-		sim_fail(s, "%s x %s: %s", kind_of(s, x), kind_of(s, y),
-			 info.relay ? "still relayed" : "direct, against all theory");
-}
-
-static void start_all(struct sim *s)
+void scene_start(struct sim *s)
 {
 	for (unsigned i = 0; i < s->n_procs; i++)
 		proc_start(&s->procs[i]);
 }
 
-static void slow_flow(struct sim *s, struct proc *from, struct proc *to, gw_time at)
+struct flow *scene_flow(struct sim *s, struct proc *from, struct proc *to, gw_time at,
+			gw_time lasts, uint64_t size)
 {
-	struct flow *f = flow_add(s, from, to, at, FLOW_SIZE, FLOW_SIZE);
+	struct flow *f = flow_add(s, from, to, at, size, size);
+	uint64_t chunks = size < FLOW_CHUNKS ? 1 : FLOW_CHUNKS;
 
 	for (int side = 0; side < 2; side++) {
-		f->ends[side].write_chunk = FLOW_SIZE / FLOW_CHUNKS;
-		f->ends[side].write_every = 60 * GW_SEC / FLOW_CHUNKS;
+		f->ends[side].write_chunk = (size_t)(size / chunks);
+		f->ends[side].write_every = lasts / chunks;
 	}
+	return f;
 }
 
+static void act_expect(struct sim *s, struct action *a)
+{
+	char text[200];
+	struct action *again;
+	bool any = a->count == ANY_WAY ||
+		   (a->count == BEST_WITHOUT_SPRAY && way_takes_spray(s, a->proc, a->peer));
+
+	disagreement(a->proc, a->peer, text, sizeof(text));
+	if (a->count == BEST_WAY && text[0] == '\0' &&
+	    way_to(a->proc, a->peer) != way_possible(s, a->proc, a->peer))
+		sim_fail(s, "%s x %s: better than it can be", a->proc->name, a->peer->name);
+	if (text[0] == '\0' || (any && agreed(a->proc, a->peer))) {
+		sim_note(s, "%s and %s: %s", a->proc->name, a->peer->name,
+			 way_name(way_to(a->proc, a->peer)));
+		s->last_action = s->now;
+		return;
+	}
+	if (s->now >= a->value) {
+		explain(a->proc, a->peer);
+		explain(a->peer, a->proc);
+		sim_fail(s, "%s", text);
+		return;
+	}
+	again = sim_action(s, s->now + LOOK_EVERY, act_expect);
+	*again = *a;
+}
+
+void scene_expect(struct sim *s, struct proc *x, struct proc *y, gw_time at, gw_time deadline,
+		  enum demand demand)
+{
+	struct action *a = sim_action(s, at, act_expect);
+
+	a->proc = x;
+	a->peer = y;
+	a->value = deadline;
+	a->count = demand;
+}
+
+/* --- two meet --- */
+
+/* Sometimes in one LAN, sometimes with IPv6 beside IPv4. */
 static void two_nodes_and_beacons(struct sim *s)
 {
-	const char *a = KINDS[sim_between(s, 0, N_KINDS - 1)];
-	const char *b = KINDS[sim_between(s, 0, N_KINDS - 1)];
+	unsigned here, there;
 
-	sim_note(s, "%s x %s", a, b);
+	for (unsigned i = 0; i < BEACONS; i++)
+		scene_beacon(s);
+	here = scene_site(s);
+	there = sim_chance(s, 15) ? here : scene_site(s);
+	scene_node(s, here, BEACONS);
+	scene_node(s, there, BEACONS);
+	sim_note(s, "%s x %s", s->sites[here].nat.kind.name,
+		 here == there ? "the same" : s->sites[there].nat.kind.name);
+	for (unsigned i = X; i <= Y; i++)
+		if (sim_chance(s, 40))
+			net_add_family(s, s->procs[i].host, ADDR_V6);
+	for (unsigned i = 0; i < s->n_hosts; i++) {
+		gw_time delay = sim_between(s, 500, 20000) * GW_USEC;
 
-	for (unsigned i = 0; i < FIRST_NODE; i++)
-		add_beacon(s);
-	add_node(s, a);
-	add_node(s, b);
-	for (unsigned i = 0; i < s->n_hosts; i++)
-		s->hosts[i].ifaces[0].up.delay = s->hosts[i].ifaces[0].down.delay =
-			sim_between(s, 500, 20000) * GW_USEC;
-	start_all(s);
+		for (size_t k = 0; k < s->hosts[i].n_ifaces; k++)
+			s->hosts[i].ifaces[k].up.delay = s->hosts[i].ifaces[k].down.delay = delay;
+	}
+	scene_start(s);
 }
 
 void build_meet(struct sim *s)
 {
-	struct proc *x, *y;
-	struct action *look;
+	gw_time at = s->start + 30 * GW_SEC;
 
 	two_nodes_and_beacons(s);
-	x = &s->procs[FIRST_NODE];
-	y = &s->procs[FIRST_NODE + 1];
-	slow_flow(s, x, y, s->start + sim_between(s, 0, 2000) * GW_MSEC);
+	scene_flow(s, &s->procs[X], &s->procs[Y], s->start + sim_between(s, 0, 2000) * GW_MSEC,
+		   60 * GW_SEC, FLOW_SIZE);
 	s->slack = 120 * GW_SEC;
 	if (sim_chance(s, 30))
-		talk_add(s, y, x, s->start + sim_between(s, 0, 2000) * GW_MSEC);
-	look = sim_action(s, s->start + 30 * GW_SEC, act_look);
-	look->proc = x;
-	look->peer = y;
+		talk_add(s, &s->procs[Y], &s->procs[X],
+			 s->start + sim_between(s, 0, 2000) * GW_MSEC);
+	scene_expect(s, &s->procs[X], &s->procs[Y], at, at, BEST_WAY);
 }
 
 /* --- everything changes under them --- */
 
-/* To another network, of another kind. */
-static void act_roam(struct sim *s, struct action *a)
+void act_roam(struct sim *s, struct action *a)
 {
-	const char *kind = KINDS[a->value];
+	unsigned site = scene_site(s);
 
-	net_move_to_site(s, a->proc->host, net_add_site(s, nat_kind_find(kind), INTERNET));
-	sim_note(s, "%s roams to %s", a->proc->name, kind);
-	proc_network(a->proc);
+	net_move_to_site(s, a->proc->host, site);
+	sim_note(s, "%s roams to %s", a->proc->name, s->sites[site].nat.kind.name);
+	if (a->proc->alive && s->hosts[a->proc->host].asleep_until <= s->now)
+		proc_network(a->proc);
 }
 
-static void act_box_reboots(struct sim *s, struct action *a)
+void act_box_reboots(struct sim *s, struct action *a)
 {
 	sim_note(s, "the box of %s reboots", a->proc->name);
 	net_reboot_box(s, s->hosts[a->proc->host].ifaces[0].site, a->value);
 }
 
-static void act_udp_blocked(struct sim *s, struct action *a)
+/* iface: the site. */
+static void act_udp_unblocked(struct sim *s, struct action *a)
 {
-	sim_note(s, "UDP of %s is blocked", a->proc->name);
-	s->sites[s->hosts[a->proc->host].ifaces[0].site].nat.kind = *nat_kind_find("udp-blocked");
+	sim_note(s, "UDP passes again at site %u", a->iface);
+	s->sites[a->iface].nat.kind.blocks = NAT_BLOCKS_NOTHING;
+}
+
+void act_udp_blocked(struct sim *s, struct action *a)
+{
+	unsigned site = s->hosts[a->proc->host].ifaces[0].site;
+	struct nat_kind *kind = &s->sites[site].nat.kind;
+
+	if (kind->blocks != NAT_BLOCKS_NOTHING)
+		return;
+	sim_note(s, "UDP of %s is blocked, site %u", a->proc->name, site);
+	kind->blocks = NAT_BLOCKS_UDP;
+	if (a->value)
+		sim_action(s, s->now + a->value, act_udp_unblocked)->iface = site;
 }
 
 static void one_event(struct sim *s, gw_time at)
 {
-	struct proc *victim = &s->procs[FIRST_NODE + sim_between(s, 0, 1)];
+	struct proc *victim = &s->procs[X + sim_between(s, 0, 1)];
 	struct action *a;
 
 	switch (sim_between(s, 0, 5)) {
@@ -167,14 +187,11 @@ static void one_event(struct sim *s, gw_time at)
 	case 1: /* both at once, or nearly so */
 		for (unsigned i = 0; i < 2; i++) {
 			a = sim_action(s, at + sim_between(s, 0, 20) * GW_MSEC, act_roam);
-			a->proc = &s->procs[FIRST_NODE + i];
-			a->value = sim_between(s, 0, N_KINDS - 1);
+			a->proc = &s->procs[X + i];
 		}
 		break;
 	case 2:
-		a = sim_action(s, at, act_roam);
-		a->proc = victim;
-		a->value = sim_between(s, 0, N_KINDS - 1);
+		sim_action(s, at, act_roam)->proc = victim;
 		break;
 	case 3:
 		a = sim_action(s, at, act_box_reboots);
@@ -183,12 +200,13 @@ static void one_event(struct sim *s, gw_time at)
 		break;
 	case 4:
 		a = sim_action(s, at, act_restart);
-		a->proc = &s->procs[sim_between(s, 0, FIRST_NODE - 1)];
+		a->proc = &s->procs[sim_between(s, 0, BEACONS - 1)];
 		a->value = sim_between(s, 10, 20000) * GW_MSEC;
 		break;
 	case 5:
 		a = sim_action(s, at, act_udp_blocked);
 		a->proc = victim;
+		a->value = sim_chance(s, 50) ? sim_between(s, 100, 30000) * GW_MSEC : 0;
 		break;
 	}
 }
@@ -196,12 +214,14 @@ static void one_event(struct sim *s, gw_time at)
 void build_wander(struct sim *s)
 {
 	uint64_t count = sim_between(s, 1, 4);
+	gw_time calm = s->start + 85 * GW_SEC, deadline = calm + 400 * GW_SEC;
 
 	two_nodes_and_beacons(s);
-	slow_flow(s, &s->procs[FIRST_NODE], &s->procs[FIRST_NODE + 1], s->start);
+	scene_flow(s, &s->procs[X], &s->procs[Y], s->start, deadline - s->start, FLOW_SIZE);
 	for (uint64_t i = 0; i < count; i++)
 		one_event(s, s->start + sim_between(s, 1000, 50000) * GW_MSEC);
-	s->slack = 120 * GW_SEC;
+	s->slack = deadline + 60 * GW_SEC - s->start;
 	if (sim_chance(s, 40))
-		talk_add(s, &s->procs[FIRST_NODE + 1], &s->procs[FIRST_NODE], s->start);
+		talk_add(s, &s->procs[Y], &s->procs[X], s->start);
+	scene_expect(s, &s->procs[X], &s->procs[Y], calm, deadline, BEST_WITHOUT_SPRAY);
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim.h"
+#include "liar.h"
 
 enum {
 	STEPS_AT_ONE_TIME_MAX = 200000,
@@ -31,7 +31,7 @@ uint64_t sim_wall_ms(const struct sim *s)
 	return (uint64_t)WALL_CLOCK_START * 1000 + s->now / GW_MSEC;
 }
 
-const struct sim *sim_current(void)
+struct sim *sim_current(void)
 {
 	return current;
 }
@@ -452,6 +452,8 @@ static void tear_down(struct sim *s)
 				continue; /* may be inconsistent: leave it */
 			proc_exit(&s->procs[i]);
 		}
+	for (unsigned i = 0; i < s->n_procs; i++)
+		liar_free(&s->procs[i]);
 	net_clear(s);
 	while (s->n_items) {
 		struct item i = pop(s);

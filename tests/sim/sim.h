@@ -47,7 +47,7 @@ struct tls_link;
 /* --- the network (net.c, site.c) --- */
 
 /* One direction of a host's access link.  Chances are per 10,000. */
-struct link {
+struct access {
 	struct rng rng;
 	gw_time delay, jitter;
 	unsigned loss, duplicate, reorder;
@@ -73,7 +73,7 @@ struct iface {
 	bool present;     /* the host owns the address */
 	struct addr addr; /* port 0 */
 	uint32_t mtu;     /* the host knows this one: sending more is refused */
-	struct link up, down;
+	struct access up, down;
 	unsigned host, site;
 	struct owner owner;
 };
@@ -97,6 +97,7 @@ struct host {
 	gw_time asleep_until;
 	unsigned moves;     /* addresses handed out */
 	uint16_t next_port; /* of its further sockets */
+	bool victim;        /* nobody has a reason to talk to it */
 	/* What was sent to its addresses. */
 	uint64_t got_datagrams, got_bytes, got_probes;
 };
@@ -106,6 +107,8 @@ struct packet;
 /* A host on the internet with one fresh address and default links.  Returns its index. */
 unsigned net_add_host(struct sim *s);
 void net_add_iface(struct sim *s, unsigned host);
+/* One of that family. */
+void net_add_family(struct sim *s, unsigned host, uint8_t family);
 /* In the site where it is. */
 void net_new_address(struct sim *s, unsigned host, unsigned iface);
 
@@ -113,7 +116,7 @@ void net_new_address(struct sim *s, unsigned host, unsigned iface);
  * the box of another site, or on the INTERNET.  Returns its number. */
 unsigned net_add_site(struct sim *s, const struct nat_kind *kind, unsigned behind);
 unsigned net_add_host_in(struct sim *s, unsigned site);
-/* The host's first interface is elsewhere now (roams), with a fresh address of that site. */
+/* The host is elsewhere now (roams), with fresh addresses of that site. */
 void net_move_to_site(struct sim *s, unsigned host, unsigned site);
 /* The site's box forgets its mappings, and perhaps gets another outer address. */
 void net_reboot_box(struct sim *s, unsigned site, bool new_address);
@@ -174,6 +177,8 @@ struct proc {
 	bool is_beacon;
 	struct beacon *beacon;
 	struct store *store;
+	struct liar *liar; /* a beacon that lies; NULL: an honest process */
+	uint64_t lied_to;  /* so often that this node can prove it */
 	const struct proc *beacons[PROC_BEACONS_MAX]; /* given to the node when it starts */
 	unsigned n_beacons;
 	struct node_config config;
@@ -373,6 +378,12 @@ struct sim {
 	struct host hosts[HOSTS_MAX];
 	unsigned n_hosts;
 	uint64_t cuts[HOSTS_MAX][HOSTS_MAX / 64];
+	struct {
+		unsigned one_in; /* datagrams that pass the core; 0: nobody is there */
+		bool races;
+		struct rng rng;
+		void (*see)(struct sim *s, const struct packet *pk);
+	} forger;
 	struct site sites[SITES_MAX]; /* [INTERNET] has an open box */
 	unsigned n_sites;             /* besides that */
 	struct map addresses;         /* of a realm -> struct owner */
@@ -387,6 +398,8 @@ struct sim {
 	unsigned n_talks;
 	size_t memory_max;              /* bound of node_stats.memory; 0: derived from the config */
 	gw_time moved_at;               /* of act_move_settled */
+	uint64_t moves_seen[2];         /* of scenario `forged` */
+	size_t heap_before;             /* of scenario `churn` */
 	gw_time restart_grace;          /* flows opened before this may fail with RESTARTED */
 	bool (*verdict)(struct sim *s); /* last word of the scenario; false fails the run */
 	uint8_t batch[BATCH_SIZE];
@@ -414,7 +427,7 @@ struct sim_result {
 
 bool sim_run(uint64_t seed, const char *scenario, bool verbose, struct sim_result *out);
 /* Of the run in progress, for crash reports. */
-const struct sim *sim_current(void);
+struct sim *sim_current(void);
 
 /* --- disturbances (action.c) --- */
 
@@ -454,6 +467,14 @@ void build_wander(struct sim *s);
 /* scenario_quiet.c */
 void build_idle(struct sim *s);
 void build_cold(struct sim *s);
+/* scenario_hostile.c */
+void build_lies(struct sim *s);
+void build_accused(struct sim *s);
+void build_forged(struct sim *s);
+/* scenario_many.c */
+void build_persistent_glare(struct sim *s);
+void build_partition(struct sim *s);
+void build_churn(struct sim *s);
 
 /* scenario_gap.c */
 void build_gap(struct sim *s);

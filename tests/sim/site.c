@@ -49,7 +49,8 @@ static void enter(struct sim *s, struct owner *o, const struct addr *a)
 		abort();
 }
 
-/* Globally routable, never reused: 45.HOST.N.N or 2a00:45:HOST::N, with 46 for a box. */
+/* Globally routable, never reused: 45.HOST.N.N or 2a00:45:HOST::N, with 46 for a box, and from
+ * the 251st on 47 and 48, and so on. */
 static struct addr global_address(uint8_t family, bool box, unsigned owner, unsigned n)
 {
 	struct addr a = { .family = family };
@@ -57,12 +58,13 @@ static struct addr global_address(uint8_t family, bool box, unsigned owner, unsi
 	if (family == ADDR_V6) {
 		a.ip[0] = 0x2a;
 		a.ip[3] = 0x45 + box;
+		a.ip[4] = (uint8_t)(owner >> 8);
 		a.ip[5] = (uint8_t)owner;
 		a.ip[14] = (uint8_t)(n >> 8);
 		a.ip[15] = (uint8_t)n;
 	} else {
-		a.ip[0] = 45 + box;
-		a.ip[1] = (uint8_t)(owner + 1);
+		a.ip[0] = (uint8_t)(45 + box + owner / PER_LAN * 2);
+		a.ip[1] = (uint8_t)(owner % PER_LAN + 1);
 		a.ip[2] = (uint8_t)(n / 250);
 		a.ip[3] = (uint8_t)(n % 250 + 1);
 	}

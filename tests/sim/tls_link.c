@@ -278,7 +278,7 @@ static bool way_holds(struct sim *s, struct tls_end *e)
 }
 
 /* When will the link's queue have room?  TCP does not fill it, so that others get through. */
-static gw_time room_at(const struct link *l)
+static gw_time room_at(const struct access *l)
 {
 	return l->rate && l->busy_until > l->queue / 2 ? l->busy_until - l->queue / 2 : 0;
 }
@@ -287,7 +287,7 @@ static gw_time room_at(const struct link *l)
 static gw_time way_clear_at(struct sim *s, const struct packet *pk)
 {
 	struct tls_end *e = pk->from, *to = other(e);
-	struct link *up = &e->iface->up;
+	struct access *up = &e->iface->up;
 
 	switch (pk->tls_stage) {
 	case TLS_UPLINK:
@@ -320,7 +320,7 @@ static void wait(struct sim *s, struct packet *pk, gw_time clear_at)
 	sim_schedule(s, at, ITEM_PACKET, pk);
 }
 
-static void cross(struct sim *s, struct packet *pk, struct link *l)
+static void cross(struct sim *s, struct packet *pk, struct access *l)
 {
 	struct turn *t = &pk->from->turns[pk->tls_stage];
 	size_t size = pk->len + (pk->from->local.family == ADDR_V6 ? IPV6_OVERHEAD : IPV4_OVERHEAD);
