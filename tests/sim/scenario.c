@@ -848,6 +848,9 @@ static const struct scenario scenarios[] = {
 	{ "lies", build_lies, 10 },
 	{ "accused", build_accused, 4 },
 	{ "forged", build_forged, 6 },
+	{ "persistent-glare", build_persistent_glare, 5 },
+	{ "partition", build_partition, 6 },
+	{ "churn", build_churn, 0 },
 	{ "moves-1000", build_moves_1000, 0 },
 	{ "streams-5000", build_streams_5000, 0 },
 };
@@ -869,7 +872,13 @@ const struct scenario *scenario_find(const char *name)
 
 const struct scenario *scenario_pick(uint64_t seed)
 {
-	enum { HEAVY_PERIOD = 1000, MOVES_PLACE = 100, STREAMS_PLACE = 150 };
+	enum {
+		HEAVY_PERIOD = 1000,
+		MOVES_PLACE = 100,
+		STREAMS_PLACE = 150,
+		CHURN_PERIOD = 500,
+		CHURN_PLACE = 200
+	};
 	struct rng rng;
 	uint64_t total = 0, draw;
 
@@ -877,6 +886,8 @@ const struct scenario *scenario_pick(uint64_t seed)
 		return scenario_find("moves-1000");
 	if (seed % HEAVY_PERIOD == STREAMS_PLACE)
 		return scenario_find("streams-5000");
+	if (seed % CHURN_PERIOD == CHURN_PLACE)
+		return scenario_find("churn");
 	for (size_t i = 0; i < SCENARIOS; i++)
 		total += scenarios[i].weight;
 	rng_seed(&rng, ~seed);

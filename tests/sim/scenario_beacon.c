@@ -6,6 +6,8 @@
 
 enum { FLOW_SIZE = 200 * 1024, FLOW_CHUNKS = 400, BEACONS = 2, X = BEACONS, Y = BEACONS + 1 };
 
+/* Of such a flow fewer pieces will do. */
+#define LONG (150 * GW_SEC)
 #define LOOK_EVERY (100 * GW_MSEC)
 
 static const char *const KINDS[] = { "none",    "firewall", "eim-eif",  "eim-adf", "eim-apdf",
@@ -51,7 +53,7 @@ struct flow *scene_flow(struct sim *s, struct proc *from, struct proc *to, gw_ti
 			gw_time lasts, uint64_t size)
 {
 	struct flow *f = flow_add(s, from, to, at, size, size);
-	uint64_t chunks = size < FLOW_CHUNKS ? 1 : FLOW_CHUNKS;
+	uint64_t chunks = lasts > LONG ? FLOW_CHUNKS / 4 : FLOW_CHUNKS;
 
 	for (int side = 0; side < 2; side++) {
 		f->ends[side].write_chunk = (size_t)(size / chunks);
