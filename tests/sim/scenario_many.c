@@ -180,6 +180,8 @@ void build_partition(struct sim *s)
 		scene_expect(s, x, y, calm, calm + SETTLED_S * GW_SEC, BEST_WITHOUT_SPRAY);
 	}
 	s->slack = (CALM_S + SETTLED_S + 60) * GW_SEC;
+	if (sim_chance(s, 40))
+		talk_add(s, &s->procs[BEACONS + 1], &s->procs[BEACONS], s->start);
 	s->verdict = blame_is_right;
 }
 
