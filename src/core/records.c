@@ -289,6 +289,17 @@ static void same_record(struct peer *p, bool asked, gw_time now)
 		dial_now(p, now);
 }
 
+/* Whoever wants a peer dials the homes that it names, and it may name anybody. */
+static bool take_budget(struct peer *p, gw_time now)
+{
+	gw_time at = time_max(p->records_at, now);
+
+	if (at - now > (RECORDS_AT_ONCE - 1) * RECORD_GAP)
+		return false;
+	p->records_at = at + RECORD_GAP;
+	return true;
+}
+
 static void newer_record(struct beacon_ref *b, struct peer *p, const struct wire_record *r,
 			 const struct beacon_frame *f, gw_time now)
 {
@@ -298,6 +309,8 @@ static void newer_record(struct beacon_ref *b, struct peer *p, const struct wire
 		b->fault = fault;
 		return;
 	}
+	if (!take_budget(p, now))
+		return;
 	take_record(p, r);
 	p->record_from = b->number;
 	/* It has moved, perhaps: those who wait need not wait for the next attempt. */

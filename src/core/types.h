@@ -91,6 +91,7 @@ enum {
 #define PUNCH_FOLLOW (10 * GW_MSEC)
 #define PUNCH_OVER (5 * GW_SEC) /* a round */
 #define ROUND_GAP (5 * GW_SEC)  /* on average, beyond ROUNDS_AT_ONCE */
+#define RECORD_GAP (5 * GW_SEC) /* between new records of a peer, beyond RECORDS_AT_ONCE */
 #define REPUBLISH_GAP (10 * GW_SEC)
 #define SPRAY_AFTER (1500 * GW_MSEC)
 #define SPRAY_TICK (10 * GW_MSEC)
@@ -162,7 +163,13 @@ struct outgoing {
 
 /* --- hole punching --- */
 
-enum { ROUNDS_AT_ONCE = 8, PUNCH_TARGETS_MAX = 8, SPRAY_SOCKETS = 256, SPRAY_PREDICTED = 512 };
+enum {
+	RECORDS_AT_ONCE = 8,
+	ROUNDS_AT_ONCE = 8,
+	PUNCH_TARGETS_MAX = 8,
+	SPRAY_SOCKETS = 256,
+	SPRAY_PREDICTED = 512
+};
 
 struct punch_target {
 	struct path path; /* remote and via */
@@ -396,6 +403,7 @@ struct peer {
 	size_t n_homes;
 	uint64_t record_sequence; /* highest seen */
 	uint64_t record_from;     /* number of the beacon that gave it; 0: none */
+	gw_time records_at;       /* when the budget of its new records is whole again */
 	uint64_t lookup;          /* request in progress; 0: none; in node->by_request */
 	bool watched;             /* a beacon was asked to tell of changes */
 	gw_time lookup_at;        /* last sent; GW_NEVER: never */

@@ -487,6 +487,34 @@ static void test_older_record(void **state)
 	stop(w);
 }
 
+/* A peer may not send us to ever new beacons. */
+static void test_records_bounded(void **state)
+{
+	struct world *w = start(1, 0);
+	uint8_t bytes[WIRE_RECORD_MAX];
+	uint64_t sequence = WALL_MS;
+
+	(void)state;
+	open_to(w, 1);
+	run(w, 20 * GW_MSEC);
+	for (int i = 0; i < 50; i++) {
+		size_t len = record(bytes, 1, ++sequence, DAY_S);
+
+		say_record(w, 0, 0, bytes, len);
+	}
+	assert_int_equal(peer_number(w, 1)->record_sequence, WALL_MS + RECORDS_AT_ONCE);
+	assert_null(fault(w, 0));
+	run(w, RECORD_GAP);
+	sequence++;
+	for (int i = 0; i < 5; i++) {
+		size_t len = record(bytes, 1, sequence + (uint64_t)i, DAY_S);
+
+		say_record(w, 0, 0, bytes, len);
+	}
+	assert_int_equal(peer_number(w, 1)->record_sequence, sequence);
+	stop(w);
+}
+
 /* --- home and spare --- */
 
 static size_t ready(const struct world *w)
@@ -572,6 +600,7 @@ int main(void)
 		cmocka_unit_test(test_answers_find_their_peer),
 		cmocka_unit_test(test_bad_records),
 		cmocka_unit_test(test_older_record),
+		cmocka_unit_test(test_records_bounded),
 		cmocka_unit_test(test_spare_comes_back),
 		cmocka_unit_test(test_broken_protocol),
 	};
