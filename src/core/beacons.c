@@ -302,6 +302,7 @@ static void choose_homes(struct node *n, gw_time now)
 		if (b->configured)
 			b->role = b == home ? REF_HOME : b == spare ? REF_SPARE : REF_EXTRA;
 	}
+	n->homes_complete = spare != NULL;
 	if (spare)
 		leave_extras(n, now);
 	else
@@ -401,6 +402,7 @@ static void on_closed(struct link *l, gw_time now)
 		give_up(b, now);
 	if (was_up && (b->role == REF_HOME || b->role == REF_SPARE)) {
 		b->role = REF_EXTRA;
+		b->node->homes_complete = false;
 		dial_configured(b->node, now);
 	}
 	if (b->configured)
@@ -779,13 +781,20 @@ static gw_time silent_at(const struct beacon_ref *b)
 	return b->link ? link_silent_at(b->link) : GW_NEVER;
 }
 
+/* An extra one stays while it relays, and while a home or a spare is missing. */
+static bool leavable(const struct beacon_ref *b)
+{
+	return b->link && b->channels == 0 &&
+	       (b->role == REF_VISITED || (b->role == REF_EXTRA && b->node->homes_complete));
+}
+
 static gw_time ref_due(const struct beacon_ref *b)
 {
 	gw_time at = time_min(time_min(b->redial_at, b->tls_at), b->udp_at), silent = silent_at(b);
 
 	if (silent != GW_NEVER)
 		at = time_min(at, b->suspect ? silent + REF_DROP : silent);
-	if (b->role == REF_VISITED && b->link && b->channels == 0)
+	if (leavable(b))
 		at = time_min(at, b->used_at + VISIT_IDLE);
 	return at;
 }
@@ -834,8 +843,10 @@ static void ref_expire(struct beacon_ref *b, gw_time now)
 	}
 	if (b->link)
 		watch(b, now);
-	if (b->role == REF_VISITED && b->link && b->channels == 0 && now >= b->used_at + VISIT_IDLE)
+	if (leavable(b) && now >= b->used_at + VISIT_IDLE) {
 		drop_links(b, now);
+		b->redial_at = GW_NEVER;
+	}
 }
 
 void beacons_expire(struct node *n, gw_time now)

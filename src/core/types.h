@@ -480,10 +480,11 @@ struct node {
 	struct list refs;
 	size_t n_refs, n_configured;
 	uint64_t next_ref;
-	gw_time homes_at;   /* choose them then; GW_NEVER */
-	uint64_t sequence;  /* of our record, last */
-	gw_time publish_at; /* GW_NEVER */
-	gw_time older_at;   /* a beacon last had a newer record of ours; GW_NEVER */
+	bool homes_complete; /* there are a home and a spare */
+	gw_time homes_at;    /* choose them then; GW_NEVER */
+	uint64_t sequence;   /* of our record, last */
+	gw_time publish_at;  /* GW_NEVER */
+	gw_time older_at;    /* a beacon last had a newer record of ours; GW_NEVER */
 	uint64_t next_request;
 	uint32_t next_via;
 	bool beacons_changed;  /* event pending */

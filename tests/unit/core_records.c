@@ -13,7 +13,7 @@
 #include "core/types.h"
 #include "quic/link.h"
 
-enum { BEACONS = 2, SEEN_MAX = 512, DAY_S = 24 * 3600 };
+enum { BEACONS = 3, SEEN_MAX = 512, DAY_S = 24 * 3600 };
 
 #define WALL_MS UINT64_C(1800000000000)
 
@@ -551,6 +551,31 @@ static void test_spare_comes_back(void **state)
 	stop(w);
 }
 
+/* A third one that relayed something when home and spare were chosen is left a minute later. */
+static void test_extra_is_left(void **state)
+{
+	struct world *w = start(0, 0);
+	struct stream *s = open_to(w, 1);
+	size_t links = 0;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		add_beacon(w, i);
+	run(w, 2 * HOMES_CHECKED);
+	for (int i = 0; i < 3; i++) {
+		assert_non_null(w->b[i].link);
+		assert_true(count(&w->b[i], BEACON_OPEN) > 0);
+		w->b[i].n_seen = 0;
+	}
+	stream_release(s, w->now);
+	run(w, 70 * GW_SEC);
+	for (int i = 0; i < 3; i++)
+		links += w->b[i].link != NULL;
+	assert_int_equal(links, 2);
+	assert_int_equal(ready(w), 2);
+	stop(w);
+}
+
 /* --- the wrong things to say --- */
 
 /* Returns how often it was dialled in ten minutes. */
@@ -602,6 +627,7 @@ int main(void)
 		cmocka_unit_test(test_older_record),
 		cmocka_unit_test(test_records_bounded),
 		cmocka_unit_test(test_spare_comes_back),
+		cmocka_unit_test(test_extra_is_left),
 		cmocka_unit_test(test_broken_protocol),
 	};
 
