@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/connection.h"
+#include "core/dial.h"
 #include "core/records.h"
 #include "core/outbox.h"
 #include "core/relayed.h"
@@ -97,7 +98,7 @@ struct beacon_ref *beacons_get(struct node *n, const uint8_t key[KEY_SIZE], cons
 	memcpy(b->host, host, strlen(host));
 	b->udp_port = udp_port;
 	b->tls_port = tls_port;
-	b->redial_at = b->tls_at = b->udp_at = GW_NEVER;
+	b->redial_at = b->tls_at = b->udp_at = b->ping_at = GW_NEVER;
 	list_append(&n->refs, &b->all_link);
 	n->n_refs++;
 	return b;
@@ -724,14 +725,24 @@ void beacons_check_all(struct node *n, gw_time now)
 		beacons_check(container_of(i, struct beacon_ref, all_link), now);
 }
 
+/* What is sent without an address is lost, and an OPEN would wait for its repetition. */
+static void unsettle(struct beacon_ref *b, gw_time now)
+{
+	b->unsettled = true;
+	b->ping_at = now + DOUBT_PING;
+	if (b->link->path.via || dial_ways_out(b->node, &b->link->path.remote) > 0) {
+		b->ping_at = GW_NEVER;
+		link_ping(b->link, 0);
+	}
+}
+
 void beacons_network_changed(struct node *n, gw_time now)
 {
 	list_each(&n->refs, i, tmp) {
 		struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
 
 		if (b->link) {
-			link_ping(b->link, 0);
-			b->unsettled = true;
+			unsettle(b, now);
 			if (b->link->path.via) {
 				/* TCP does not survive a change of address. */
 				close_tls(b);
@@ -753,7 +764,7 @@ bool beacons_can_relay(const struct beacon_ref *b)
 	return b->link && b->welcome && !b->unsettled;
 }
 
-void beacons_doubt(struct node *n)
+void beacons_doubt(struct node *n, gw_time now)
 {
 	list_each(&n->refs, i, tmp) {
 		struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
@@ -761,7 +772,7 @@ void beacons_doubt(struct node *n)
 		if (!b->link || b->link->path.via || b->unsettled)
 			continue;
 		b->unsettled = true;
-		link_ping(b->link, 0);
+		b->ping_at = now + DOUBT_PING;
 	}
 }
 
@@ -772,8 +783,10 @@ void beacons_heard(struct beacon_ref *b, gw_time now)
 	b->unsettled = false;
 	if (b->configured)
 		reconsider(b->node, now);
-	if (b->welcome)
+	if (b->welcome) {
+		records_beacon_ready(b, now);
 		relayed_beacon_ready(b, now);
+	}
 }
 
 static gw_time silent_at(const struct beacon_ref *b)
@@ -790,7 +803,8 @@ static bool leavable(const struct beacon_ref *b)
 
 static gw_time ref_due(const struct beacon_ref *b)
 {
-	gw_time at = time_min(time_min(b->redial_at, b->tls_at), b->udp_at), silent = silent_at(b);
+	gw_time at = time_min(time_min(b->redial_at, b->tls_at), time_min(b->udp_at, b->ping_at));
+	gw_time silent = silent_at(b);
 
 	if (silent != GW_NEVER)
 		at = time_min(at, b->suspect ? silent + REF_DROP : silent);
@@ -840,6 +854,11 @@ static void ref_expire(struct beacon_ref *b, gw_time now)
 		b->udp_at = GW_NEVER;
 		if (b->link && b->link->path.via)
 			ask_for_udp(b, now);
+	}
+	if (now >= b->ping_at) {
+		b->ping_at = GW_NEVER;
+		if (b->link)
+			link_ping(b->link, 0);
 	}
 	if (b->link)
 		watch(b, now);

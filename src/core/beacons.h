@@ -24,7 +24,7 @@ void beacons_check(struct beacon_ref *b, gw_time now);
 void beacons_check_all(struct node *n, gw_time now);
 void beacons_network_changed(struct node *n, gw_time now);
 /* The system has refused a datagram: our own network may be another one. */
-void beacons_doubt(struct node *n);
+void beacons_doubt(struct node *n, gw_time now);
 /* A packet of a link has come. */
 void beacons_heard(struct beacon_ref *b, gw_time now);
 /* Do packets for channels get through it now? */

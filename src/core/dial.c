@@ -163,8 +163,7 @@ static bool can_leave_by(const struct local_addr *l, const struct addr *remote)
 	       !addr_is_link_local(&l->addr);
 }
 
-/* How many interfaces could reach it: one is the kernel's choice anyway. */
-static size_t ways_out(const struct node *n, const struct addr *remote)
+size_t dial_ways_out(const struct node *n, const struct addr *remote)
 {
 	size_t count = 0;
 
@@ -182,7 +181,7 @@ static void race_pinned(struct peer *p, gw_time now)
 	for (size_t e = 0; e < p->n_endpoints; e++) {
 		const struct addr *remote = &p->endpoints[e];
 
-		if (ways_out(n, remote) < 2)
+		if (dial_ways_out(n, remote) < 2)
 			continue;
 		for (size_t i = 0; i < n->n_locals; i++) {
 			struct path path = { .local = n->locals[i].addr,

@@ -27,5 +27,7 @@ bool dial_active(const struct peer *p);
 /* The peer's timer: next attempt, park timeouts. */
 void dial_schedule(struct peer *p, gw_time now);
 void dial_expire(struct peer *p, gw_time now);
+/* How many of our addresses could reach it: of one the kernel thinks anyway. */
+size_t dial_ways_out(const struct node *n, const struct addr *remote);
 
 #endif

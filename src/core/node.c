@@ -319,7 +319,7 @@ void node_send_failed(struct node *n, const struct path *path, enum send_failure
 		}
 	}
 	if (why == SEND_UNREACHABLE)
-		beacons_doubt(n);
+		beacons_doubt(n, now);
 }
 
 /* --- time --- */

@@ -151,7 +151,7 @@ void records_lookup(struct peer *p, gw_time now)
 	list_each(&n->refs, i, tmp) {
 		struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
 
-		if (can_ask(b) && concerns(p, b))
+		if (can_ask(b) && !b->unsettled && concerns(p, b))
 			ask(b, p);
 		else if (b->configured)
 			beacons_want(b, now);

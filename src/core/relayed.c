@@ -104,7 +104,7 @@ bool relayed_pending(const struct peer *p)
 	list_each(&p->node->refs, i, tmp) {
 		const struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
 
-		if (may_be_at(p, b) && !b->welcome &&
+		if (may_be_at(p, b) && !beacons_can_relay(b) &&
 		    (b->link || b->n_racers > 0 || b->resolving || b->tls_via))
 			return true;
 	}

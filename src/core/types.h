@@ -81,6 +81,7 @@ enum {
 #define DGRAM_AGE (1 * GW_SEC) /* in the queue to a peer */
 
 #define TLS_AFTER (300 * GW_MSEC) /* of silence over UDP */
+#define DOUBT_PING (50 * GW_MSEC) /* after a send error, unless an event comes first */
 #define REF_DROP (5 * GW_SEC)
 #define REF_STEADY (5 * GW_SEC) /* a link that lasted so long was none that fails at once */
 #define VISIT_IDLE (60 * GW_SEC)
@@ -133,6 +134,7 @@ struct beacon_ref {
 	gw_time redial_at; /* GW_NEVER: not wanted */
 	gw_time tls_at;    /* try TLS, if nothing has been heard by then; GW_NEVER */
 	gw_time udp_at;    /* on TLS: ask for UDP again; GW_NEVER */
+	gw_time ping_at;   /* unsettled: no event has told of the network by then; GW_NEVER */
 	gw_time used_at;   /* a visit that nobody uses ends */
 	unsigned failures, udp_tries;
 	uint64_t publish_request; /* in progress, or 0 */
