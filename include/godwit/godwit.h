@@ -257,6 +257,7 @@ typedef struct godwit_peer_info {
 	bool relayed;                  /* when connected: through a beacon */
 	char relay[GODWIT_RELAY_SIZE]; /* which, as "HOST:PORT"; else "" */
 	char transport[4]; /* when connected: "udp" or "tls", of the way to the beacon */
+	const char *why;   /* when relayed: why not directly ("UDP is blocked here"); else NULL */
 } godwit_peer_info;
 
 /* Up to `max` peers; returns how many there are. */

@@ -71,7 +71,11 @@ const struct target *forward_item_listen(const struct forward_item *item);
 /* The object of `status --json` without "v". */
 json_t *agent_status(const struct agent *a);
 /* {"kind":"direct|relay","endpoint","via","transport"} */
-json_t *describe_path(bool relayed, const char *endpoint, const char *relay, const char *transport);
+/* `why`: it is not direct, as godwit_peer_info says. */
+json_t *describe_path(bool relayed, const char *endpoint, const char *relay, const char *transport,
+		      const char *why);
+/* Why the path to a peer is not direct; NULL: it is, or there is none. */
+const char *why_relayed(const godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE]);
 
 /* --- requests --- */
 

@@ -2,15 +2,40 @@
 /* What `status` tells, all of it from authenticated evidence. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/agent_internal.h"
 
-json_t *describe_path(bool relayed, const char *endpoint, const char *relay, const char *transport)
+json_t *describe_path(bool relayed, const char *endpoint, const char *relay, const char *transport,
+		      const char *why)
 {
-	return json_pack("{s:s,s:s?,s:s?,s:s}", "kind", relayed ? "relay" : "direct", "endpoint",
-			 relayed ? NULL : endpoint, "via", relayed ? relay : NULL, "transport",
-			 transport);
+	return json_pack("{s:s,s:s?,s:s?,s:s,s:s?}", "kind", relayed ? "relay" : "direct",
+			 "endpoint", relayed ? NULL : endpoint, "via", relayed ? relay : NULL,
+			 "transport", transport, "why", relayed ? why : NULL);
+}
+
+static godwit_peer_info *get_peers(const godwit_node *node, size_t *count)
+{
+	godwit_peer_info *peers;
+
+	*count = godwit_node_peers(node, NULL, 0);
+	peers = calloc(*count + 1, sizeof(*peers));
+	*count = peers ? godwit_node_peers(node, peers, *count) : 0;
+	return peers;
+}
+
+const char *why_relayed(const godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE])
+{
+	const char *why = NULL;
+	size_t count;
+	godwit_peer_info *peers = get_peers(node, &count);
+
+	for (size_t i = 0; i < count && !why; i++)
+		if (memcmp(peers[i].key, key, GODWIT_KEY_SIZE) == 0)
+			why = peers[i].why;
+	free(peers);
+	return why;
 }
 
 static const char *peer_state_name(godwit_peer_state state)
@@ -34,7 +59,7 @@ static json_t *describe_peer(const godwit_peer_info *p)
 	json_t *path = json_null(), *j;
 
 	if (p->state == GODWIT_PEER_CONNECTED) {
-		path = describe_path(p->relayed, p->endpoint, p->relay, p->transport);
+		path = describe_path(p->relayed, p->endpoint, p->relay, p->transport, p->why);
 		json_object_set_new(path, "rtt_ms", json_real((double)p->rtt_us / 1e3));
 		json_object_set_new(path, "since_s", json_real((double)p->since_ms / 1e3));
 		json_object_set_new(path, "payload", json_integer((json_int_t)p->payload));
@@ -55,13 +80,11 @@ static json_t *describe_peer(const godwit_peer_info *p)
 
 static json_t *list_peers(const struct agent *a)
 {
-	size_t count = godwit_node_peers(a->node, NULL, 0);
-	godwit_peer_info *peers = calloc(count + 1, sizeof(*peers));
+	size_t count;
+	godwit_peer_info *peers = get_peers(a->node, &count);
 	json_t *out = json_array();
 
-	if (peers)
-		godwit_node_peers(a->node, peers, count);
-	for (size_t i = 0; peers && i < count; i++)
+	for (size_t i = 0; i < count; i++)
 		json_array_append_new(out, describe_peer(&peers[i]));
 	free(peers);
 	return out;

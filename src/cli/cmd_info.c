@@ -161,6 +161,21 @@ static void print_trouble(const json_t *beacons, const char *kind)
 			       get_text(one, kind));
 }
 
+static void print_reasons(const json_t *peers)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(peers, i, one) {
+		const char *why = get_text(json_object_get(one, "path"), "why");
+		char brief[SHORT_SIZE];
+
+		if (*why)
+			printf("%s is not reached directly: %s\n",
+			       short_address(get_text(one, "address"), brief), why);
+	}
+}
+
 static void status_event(void *user, const json_t *event)
 {
 	const struct cli *c = user;
@@ -188,6 +203,7 @@ static void status_event(void *user, const json_t *event)
 		   json_pack("[s,s,s,s,s,s,s,s]", "PEER", "PATH", "RTT", "HEARD", "STREAMS",
 			     "MOVES", "SENT", "RECEIVED"),
 		   peer_row);
+	print_reasons(json_object_get(event, "peers"));
 	print_list(json_object_get(event, "services"),
 		   json_pack("[s,s,s]", "SERVICE", "TARGET", "ALLOWED"), service_row);
 	if (options_has(&c->options, "--streams"))

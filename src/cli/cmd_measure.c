@@ -13,7 +13,7 @@ static void ping_event(void *user, const json_t *event)
 {
 	const struct cli *c = user;
 	const json_t *path = json_object_get(event, "path");
-	const char *lost = get_text(event, "lost");
+	const char *lost = get_text(event, "lost"), *why = get_text(path, "why");
 	char brief[SHORT_SIZE], ms[DURATION_SIZE], where[PATH_SIZE];
 
 	if (*lost && !c->json) {
@@ -21,9 +21,10 @@ static void ping_event(void *user, const json_t *event)
 	} else if (c->json) {
 		print_json(event);
 	} else {
-		printf("reply from %s: %s in %s\n",
+		printf("reply from %s: %s in %s%s%s%s\n",
 		       short_address(get_text(event, "address"), brief),
-		       path_for_people(path, where), format_ms(get_number(event, "rtt_ms"), ms));
+		       path_for_people(path, where), format_ms(get_number(event, "rtt_ms"), ms),
+		       *why ? " (" : "", why, *why ? ")" : "");
 		fflush(stdout);
 	}
 }

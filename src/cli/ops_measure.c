@@ -30,16 +30,16 @@ static void ping_next(struct op *op)
 
 static void end_not_direct(struct op *op)
 {
+	const char *why = why_relayed(op->node, op->to.key);
 	struct failure f;
 
 	fail_error(&f, GODWIT_E_TIMEOUT, "%s", "");
 	f.exit = EXIT_FAILED;
 	snprintf(f.code, sizeof(f.code), "not-direct");
+	fail_message(&f, "no direct path: %s", why ? why : "every reply came through a beacon");
 	if (op->agent->relay_only) {
-		fail_message(&f, "no direct path: this node is told to use none (relay-only)");
 		fail_hint(&f, "without --relay-only");
 	} else {
-		fail_message(&f, "no direct path: every reply came through a beacon");
 		fail_hint(&f, "`godwit netcheck` on both machines says what is in the way");
 	}
 	op_end(op, &f);
@@ -61,7 +61,8 @@ static void ping_replied(struct op *op, const godwit_event *e)
 	godwit_address_format(op->to.key, address);
 	op_tell(op, json_pack("{s:I,s:f,s:s,s:o}", "seq", op->received, "rtt_ms",
 			      (double)e->rtt_us / 1e3, "address", address, "path",
-			      describe_path(e->relayed, e->endpoint, e->relay, e->transport)));
+			      describe_path(e->relayed, e->endpoint, e->relay, e->transport,
+					    why_relayed(op->node, op->to.key))));
 	if (!(until_direct(op) && !e->relayed) && op->received != op_number(op, "count"))
 		loop_timer_set(op->timer, time_min(next, op->direct_by));
 	else if (until_direct(op) && e->relayed)

@@ -195,6 +195,8 @@ struct peer_info {
 /* Iterate: start with NULL. */
 struct peer *node_peer_next(const struct node *n, const struct peer *after);
 void peer_describe(const struct peer *p, struct peer_info *out);
+/* Why a relayed path is not direct, as a phrase; NULL when it is, or when there is none. */
+const char *peer_why_relayed(const struct peer *p, gw_time now);
 
 /* Faults on purpose.  Move: a new connection now.  Break: drop the connection silently. */
 void node_debug_move(struct node *n, gw_time now);

@@ -525,24 +525,56 @@ void punch_expire(struct peer *p, gw_time now)
 		begin_as_dialler(p, now);
 }
 
-const char *punch_trouble(const struct peer *p)
+/* Is every beacon of ours reached over TLS only? */
+static bool udp_blocked(const struct node *n)
+{
+	bool any = false;
+
+	list_each(&n->refs, i, tmp) {
+		const struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
+
+		if (!b->welcome || !b->configured)
+			continue;
+		if (!b->link->path.via)
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+/* Does anybody see the peer's UDP socket? */
+static bool is_seen(const struct wire_candidates *theirs)
+{
+	for (size_t i = 0; i < theirs->count; i++)
+		if (theirs->list[i].kind != CANDIDATE_INTERFACE)
+			return true;
+	return false;
+}
+
+const char *peer_why_relayed(const struct peer *p, gw_time now)
 {
 	const struct punch *u = p->punch;
+	bool told = u && u->theirs.count > 0;
 
 	if (!relayed(p))
 		return NULL;
 	if (p->node->config.relay_only)
-		return "--relay-only";
-	if (!u || !u->have_theirs)
-		return "the peer has told no candidates";
-	if (u->n_targets == 0)
-		return "no candidate of the peer can be reached from here";
-	if (u->next_at != GW_NEVER)
+		return "this node is relay-only";
+	if (udp_blocked(p->node))
+		return "UDP is blocked here";
+	if (!told && now >= p->used->state_since + PUNCH_OVER)
+		return "the peer tells no addresses";
+	if (!told || !u->have_theirs)
 		return "looking for a direct path";
 	if (u->spray)
-		return "spraying ports";
+		return "guessing the ports of a NAT";
+	if (!is_seen(&u->theirs))
+		return "UDP is blocked at the peer";
+	if (u->n_targets == 0)
+		return "no address of the peer can be reached from here";
 	if ((punch_mapping(p->node) & CANDIDATES_DEPENDENT) &&
 	    (u->theirs.flags & CANDIDATES_DEPENDENT))
-		return "both NATs map each destination anew";
-	return "no probe was answered";
+		return "both NATs map per destination";
+	return now < u->started + PUNCH_OVER ? "looking for a direct path"
+					     : "the peer answers no probe";
 }

@@ -23,9 +23,6 @@ void punch_free(struct peer *p);
 gw_time punch_due(const struct peer *p);
 void punch_expire(struct peer *p, gw_time now);
 
-/* Why is the path not direct?  A phrase, or NULL: it is, or there has been no time yet. */
-const char *punch_trouble(const struct peer *p);
-
 /* For core/spray.c. */
 void punch_ask(struct peer *p, const struct path *path);
 void punch_offer(struct peer *p, uint64_t flags, uint16_t port, int16_t step);

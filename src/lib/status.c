@@ -168,6 +168,7 @@ static void describe_peer(const struct peer *p, godwit_peer_info *out, gw_time n
 	if (info.state == PEER_CONNECTED) {
 		describe_path(&info, out);
 		out->since_ms = ms_since(info.used_since, now);
+		out->why = peer_why_relayed(p, now);
 	}
 	out->rtt_us = info.rtt / GW_USEC;
 	out->heard_ms = info.heard_at ? ms_since(info.heard_at, now) : GODWIT_NEVER;

@@ -67,7 +67,7 @@ def test_beacon_ping_by_address(w):
     beacon, server, client = pair(w)
     r = client.run("ping", server.address, "-c", "3", "-i", "0.1", "--beacon", beacon.text)
     assert r.code == 0, repr(r)
-    assert len(re.findall(rf"^reply from n\w{{4}}…\w{{5}}: relay {re.escape(AT)} \(udp\) in [\d.]+ ms$", r.out, re.M)) == 3, r.out
+    assert len(re.findall(rf"^reply from n\w{{4}}…\w{{5}}: relay {re.escape(AT)} \(udp\) in [\d.]+ ms \(.+\)$", r.out, re.M)) == 3, r.out
     r = client.run("ping", server.address, "-c", "1", "--json", "--beacon", beacon.text)
     path = objects(r)[0]["path"]
     assert path["kind"] == "relay" and path["via"] == f"{AT}:4443" and path["transport"] == "udp" and path["endpoint"] is None, path
