@@ -325,6 +325,7 @@ void punch_used(struct connection *c, gw_time now)
 		spray_end(p, c->path.via);
 		u->again_at = GW_NEVER;
 		u->tries = 0;
+		u->sprayed_at = GW_NEVER; /* if it took one: it was worth it */
 	}
 	rest(u); /* the peer may be another process now, and count its rounds anew */
 	if (c->dialler && improvable(p))
