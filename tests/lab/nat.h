@@ -312,6 +312,16 @@ static void reply_self(int port, u8 *b, int len)
 	ip_out(port, b, len, s);
 }
 
+/* What goes out from a port that was mapped by request goes out from that mapping. */
+static struct map *map_asked(u8 proto, u32 iip, u16 iport)
+{
+	int save = n_map;
+	n_map = EI;
+	struct map *m = map_find(proto, iip, iport, 0, 0, 0);
+	n_map = save;
+	return m && m->forever ? m : NULL;
+}
+
 /* NAT-PMP (RFC 6886), version 0: external address, map UDP, map TCP. */
 static void natpmp(u8 *b, u8 *ip, u8 *l4, int plen)
 {
@@ -494,7 +504,9 @@ static void nat_in(int port, u8 *b, int len)
 	struct map *m;
 	u32 nip;
 	if (port == 0) {
-		m = map_find(proto, s, sp, d, proto == 1 ? 0 : dp, 1);
+		m = map_asked(proto, s, sp);
+		if (!m)
+			m = map_find(proto, s, sp, d, proto == 1 ? 0 : dp, 1);
 		if (!m)
 			return;
 		if (!m->forever)
