@@ -8,6 +8,7 @@
 #include "core/dial.h"
 #include "core/records.h"
 #include "core/outbox.h"
+#include "core/punch.h"
 #include "core/relayed.h"
 #include "core/spray.h"
 
@@ -902,8 +903,11 @@ int node_add_beacon(struct node *n, const uint8_t key[KEY_SIZE], const char *hos
 
 void node_set_mapping(struct node *n, const struct addr *endpoint, gw_time now)
 {
-	(void)now;
 	n->mapped = *endpoint;
+	if (endpoint->family == ADDR_NONE)
+		return;
+	list_each(&n->peers, i, tmp)
+		punch_network_changed(container_of(i, struct peer, all_link), now);
 }
 
 int node_beacon_test(struct beacon_ref *b, uint16_t port, const uint8_t token[WIRE_TOKEN_SIZE])

@@ -18,9 +18,12 @@ int godwit_add_beacon(godwit_node *node, const char *beacon)
 	const char *why;
 	int error = beacon_parse(&b, beacon, &why);
 
-	return error ? error
-		     : node_add_beacon(node->core, b.key, b.host, b.udp_port, b.tls_port,
-				       loop_clock());
+	if (!error)
+		error = node_add_beacon(node->core, b.key, b.host, b.udp_port, b.tls_port,
+					loop_clock());
+	if (!error)
+		mapping_start(node);
+	return error;
 }
 
 int godwit_add_home(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE], const char *beacon)

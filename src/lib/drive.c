@@ -265,6 +265,7 @@ static void on_settled(void *user)
 
 	node->settling = false;
 	read_locals(node);
+	mapping_restart(node);
 	node->network_event = true;
 	drive_transmit(node);
 }
@@ -287,6 +288,7 @@ int node_rebind(godwit_node *node)
 	node->batch_waiting = false;
 	error = udp_rebind(node->udp);
 	watch_error = watch_udp(node);
+	mapping_rebound(node);
 	return error ? error : watch_error;
 }
 

@@ -99,6 +99,7 @@ static int make_core(godwit_node *node, const godwit_options *o)
 {
 	struct node_config config;
 	struct identity id;
+	struct addr bound;
 	int error;
 
 	node_config_init(&config);
@@ -112,6 +113,8 @@ static int make_core(godwit_node *node, const godwit_options *o)
 	config.rng = &node->rng;
 	config.transient = o->transient;
 	config.relay_only = node->relay_only = o->relay_only;
+	bound = udp_local(node->udp);
+	node->wants_mapping = !o->transient && !o->relay_only && addr_is_unspecified(&bound);
 	config.udp_port = udp_local(node->udp).port;
 	config.started_ms = loop_wall_clock_ms();
 	config.park_timeout = from_ms(o->park_timeout_ms);
@@ -139,6 +142,7 @@ static void tear_down(godwit_node *node)
 {
 	int saved = errno;
 
+	mapping_stop(node);
 	drive_stop(node);
 	if (node->core)
 		node_free(node->core);

@@ -11,6 +11,7 @@
 #include "io/udp.h"
 #include "lib/conduits.h"
 
+struct portmap;
 struct runner;
 
 struct godwit_node {
@@ -26,6 +27,8 @@ struct godwit_node {
 	struct rng rng;
 	uint8_t key[KEY_SIZE];
 	bool relay_only;
+	bool wants_mapping;      /* it stays, and listens on every address */
+	struct portmap *portmap; /* NULL: none, or not yet */
 
 	struct batch batch; /* being sent */
 	bool batch_waiting; /* the socket was full: the batch goes first when it is writable */
@@ -63,6 +66,12 @@ gw_time from_ms(uint64_t milliseconds); /* GODWIT_NEVER, and what overflows: GW_
 
 /* Pacing needs timers finer than the usual 50 us of slack.  For the calling thread. */
 void set_timer_slack(void);
+
+/* lib/mapping.c: port mapping by the router, since there has been a beacon to meet peers by. */
+void mapping_start(godwit_node *node); /* once is enough */
+void mapping_restart(godwit_node *node);
+void mapping_rebound(godwit_node *node);
+void mapping_stop(godwit_node *node);
 
 /* Replace the UDP socket by one on another port. */
 int node_rebind(godwit_node *node);

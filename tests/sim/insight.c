@@ -22,6 +22,7 @@ const struct peer_info *info_of(const struct proc *p, const struct proc *peer,
 				struct peer_info *out)
 {
 	const struct peer *at = p->node ? peer_find(p->node, proc_key(peer)) : NULL;
+	const char *why = at ? peer_why_relayed(at, p->sim->now) : NULL;
 
 	if (!at)
 		return NULL;
@@ -32,6 +33,7 @@ const struct peer_info *info_of(const struct proc *p, const struct proc *peer,
 static const struct connection *used(const struct proc *p, const struct proc *peer)
 {
 	const struct peer *at = p->node ? peer_find(p->node, proc_key(peer)) : NULL;
+	const char *why = at ? peer_why_relayed(at, p->sim->now) : NULL;
 
 	return at && at->used && at->used->state == CONN_USED ? at->used : NULL;
 }
@@ -150,6 +152,7 @@ void explain(const struct proc *p, const struct proc *peer)
 {
 	static const char *const STATES[] = { "down", "dialing", "ready" };
 	const struct peer *at = p->node ? peer_find(p->node, proc_key(peer)) : NULL;
+	const char *why = at ? peer_why_relayed(at, p->sim->now) : NULL;
 
 	for (struct beacon_ref *b = p->node ? node_beacon_next(p->node, NULL) : NULL; b;
 	     b = node_beacon_next(p->node, b)) {
@@ -168,7 +171,7 @@ void explain(const struct proc *p, const struct proc *peer)
 	if (at)
 		sim_note(p->sim, "%s: %s has %zu homes, sequence %llu; %s", p->name, peer->name,
 			 at->n_homes, (unsigned long long)at->record_sequence,
-			 punch_trouble(at) ? punch_trouble(at) : "no trouble");
+			 why ? why : "not relayed");
 }
 
 void check_bounds(struct proc *p)
