@@ -11,12 +11,17 @@
     helper.py udp-talk PORT MS         to an echo: a numbered datagram each MS milliseconds; "got N" for each that
                                        comes back; ends when one is wrong or comes twice
     helper.py udp-crowd PORT N COUNT   to an echo: N sockets at once, COUNT datagrams on each, all verified
+    helper.py talk PORT MS BYTES       numbered blocks to an echo, one each MS milliseconds, verified:
+                                       "sent N", "ok N"; at the end of stdin it closes: "done N"
+    helper.py proxy ADDR:PORT AUTH     an HTTP CONNECT proxy that wants AUTH, a file with "user:password"
 
-LISTEN is PORT (on 127.0.0.1) or unix:PATH.  Prints "ready" when it listens."""
+LISTEN is PORT (on 127.0.0.1), ADDR:PORT or unix:PATH.  Prints "ready" when it listens."""
 import asyncio
+import base64
 import hashlib
 import os
 import random
+import re
 import socket
 import struct
 import sys
@@ -37,7 +42,8 @@ async def listen(where, handler):
         server = await asyncio.start_unix_server(guarded, where[5:], backlog=500)
         os.chmod(where[5:], 0o777)
     else:
-        server = await asyncio.start_server(guarded, "127.0.0.1", int(where), backlog=500)
+        host, _, port = where.rpartition(":")
+        server = await asyncio.start_server(guarded, host or "127.0.0.1", int(port), backlog=500)
     print("ready", flush=True)
     await server.serve_forever()
 
@@ -184,6 +190,70 @@ def udp_crowd(port, count, datagrams):
     return 1 if lost else 0
 
 
+# --- one stream that never rests ---
+
+
+def block(n, size):
+    return (b"%012d" % n + random.Random(n).randbytes(size))[:size]
+
+
+async def talk(port, milliseconds, size):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    loop, over, sent = asyncio.get_running_loop(), asyncio.Event(), 0
+    loop.run_in_executor(None, lambda: (sys.stdin.read(), loop.call_soon_threadsafe(over.set)))
+
+    async def send():
+        nonlocal sent
+        while not over.is_set():
+            sent += 1
+            writer.write(block(sent, size))
+            await writer.drain()
+            print("sent", sent, flush=True)
+            await asyncio.sleep(milliseconds / 1000)
+        writer.write_eof()
+    sender, got = asyncio.create_task(send()), 0
+    while (data := await reader.read(size)) or not over.is_set():
+        data += await reader.readexactly(size - len(data))
+        got += 1
+        if data != block(got, size):
+            sys.exit(f"wrong bytes in block {got}")
+        print("ok", got, flush=True)
+    await sender
+    if got != sent:
+        sys.exit(f"{sent} blocks sent, {got} came back")
+    print("done", got, flush=True)
+
+
+# --- a proxy that wants a password ---
+
+
+async def copy(reader, writer):
+    while data := await reader.read(BLOCK):
+        writer.write(data)
+        await writer.drain()
+    writer.write_eof()
+
+
+def proxy_handler(auth_file):
+    async def handler(reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        target = re.match(r"CONNECT \[?([^\s\]]+?)\]?:(\d+) HTTP", head)
+        given = re.search(r"^Proxy-Authorization: Basic (\S+)\r$", head, re.M | re.I)
+        with open(auth_file, encoding="utf-8") as f:
+            wanted = f.readline().strip()
+        right = bool(given) and base64.b64decode(given[1]).decode() == wanted
+        print("proxy", target[1], target[2], "ok" if right else "denied" if given else "nobody", flush=True)
+        if not right:
+            writer.write(b'HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm="lab"\r\n'
+                         b"Content-Length: 0\r\n\r\n")
+            await writer.drain()
+            return
+        far_reader, far_writer = await asyncio.open_connection(target[1], int(target[2]))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+    return handler
+
+
 def main(argv):
     mode, where = argv[1], argv[2]
     if mode == "udp-echo":
@@ -196,6 +266,12 @@ def main(argv):
         return udp_crowd(int(where), int(argv[3]), int(argv[4]))
     if mode == "streams":
         return asyncio.run(streams(int(where), int(argv[3]), int(argv[4])))
+    if mode == "talk":
+        asyncio.run(talk(int(where), float(argv[3]), int(argv[4])))
+        return 0
+    if mode == "proxy":
+        asyncio.run(listen(where, proxy_handler(argv[3])))
+        return 0
     handler = {"sum": sum_handler, "echo": echo_handler, "source": source_handler}.get(mode)
     asyncio.run(listen(where, handler or drip_handler(float(argv[3]))))
     return 0
