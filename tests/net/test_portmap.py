@@ -8,6 +8,7 @@ from netlab import TOP, binary
 
 LAB = os.path.join(TOP, "tests", "lab", "lab")
 PORT = 41641
+BESIDE = True
 # The program in the background, its outcome, the NAT's table; the same after it has ended.
 SCRIPT = """
 table() { lab nat %(site)s dump | grep -c ':%(port)d -> ' || true; }
