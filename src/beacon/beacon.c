@@ -167,7 +167,7 @@ struct beacon *beacon_new(const struct beacon_config *c, gw_time now)
 	b->limits = c->limits;
 	b->alternate_port = c->alternate_port;
 	b->wall_ms = c->wall_ms;
-	b->started = now;
+	b->wall_at = b->started = now;
 	init_tables(b);
 	init_links(b);
 	if (tls_init(&b->tls, c->identity) < 0) {

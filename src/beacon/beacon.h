@@ -87,6 +87,8 @@ bool beacon_forward(struct beacon *b, const struct path *path, const uint8_t *da
 /* Fill one batch; false: nothing to send now.  out->path.via says from which socket. */
 bool beacon_transmit(struct beacon *b, struct batch *out, gw_time now);
 
+/* The wall clock of this moment, as node_set_wall_clock(). */
+void beacon_set_wall_clock(struct beacon *b, uint64_t wall_ms, gw_time now);
 gw_time beacon_expiry(const struct beacon *b);
 void beacon_expire(struct beacon *b, gw_time now);
 

@@ -12,7 +12,13 @@ enum { TTL_S = 30 * 60, AHEAD_MS = 10 * 60 * 1000, WAITING_MAX = 1 << 16 };
 
 uint64_t beacon_wall_ms(const struct beacon *b, gw_time now)
 {
-	return b->wall_ms + (now - b->started) / GW_MSEC;
+	return b->wall_ms + (now - b->wall_at) / GW_MSEC;
+}
+
+void beacon_set_wall_clock(struct beacon *b, uint64_t wall_ms, gw_time now)
+{
+	b->wall_ms = wall_ms;
+	b->wall_at = now;
 }
 
 /* --- answers --- */

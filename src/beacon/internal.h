@@ -172,7 +172,8 @@ struct beacon {
 	struct rng *rng;
 	struct beacon_limits limits;
 	uint16_t alternate_port;
-	uint64_t wall_ms;
+	uint64_t wall_ms; /* the wall clock at wall_at */
+	gw_time wall_at;
 	gw_time started;
 	struct keymap allowed;
 	struct keymap_item *allow_items;

@@ -100,6 +100,7 @@ static void on_trim(void *user)
 static void flush(struct beacon_drive *d)
 {
 	d->core_changed = false;
+	beacon_set_wall_clock(d->core, loop_wall_clock_ms(), loop_clock());
 	if (beacon_expiry(d->core) <= loop_clock())
 		beacon_expire(d->core, loop_clock());
 	ask_store(d);

@@ -433,7 +433,6 @@ static void ask_alternate(struct beacon_ref *b)
 static void welcome(struct beacon_ref *b, const struct beacon_frame *f, gw_time now)
 {
 	struct node *n = b->node;
-	uint64_t wall = n->config.started_ms + (now - n->created_at) / GW_MSEC;
 
 	if (b->welcome)
 		return;
@@ -442,7 +441,7 @@ static void welcome(struct beacon_ref *b, const struct beacon_frame *f, gw_time 
 	b->observed = f->welcome.endpoint;
 	b->alternate_port = f->welcome.alternate_port;
 	ask_alternate(b);
-	b->clock_offset_ms = (int64_t)(f->welcome.wall_ms - wall);
+	b->clock_offset_ms = (int64_t)(f->welcome.wall_ms - node_wall_ms(n, now));
 	if (b->configured)
 		reconsider(n, now);
 	if (b->role == REF_HOME || b->role == REF_SPARE)
@@ -517,7 +516,8 @@ static void never_moved(struct link *l, gw_time now)
 int beacons_init(struct node *n, gw_time now)
 {
 	list_init(&n->refs);
-	n->created_at = now;
+	n->wall_ms = n->config.started_ms;
+	n->wall_at = now;
 	n->homes_at = n->publish_at = n->older_at = GW_NEVER;
 	n->links = (struct link_host){
 		.rng = n->rng,
@@ -899,6 +899,23 @@ int node_add_beacon(struct node *n, const uint8_t key[KEY_SIZE], const char *hos
 	b->role = REF_EXTRA;
 	dial(b, now);
 	return 0;
+}
+
+uint64_t node_wall_ms(const struct node *n, gw_time now)
+{
+	return n->wall_ms + (now - n->wall_at) / GW_MSEC;
+}
+
+void node_set_wall_clock(struct node *n, uint64_t wall_ms, gw_time now)
+{
+	int64_t by = (int64_t)(wall_ms - node_wall_ms(n, now));
+
+	if (by > -WALL_STEP_MS && by < WALL_STEP_MS)
+		return;
+	n->wall_ms = wall_ms;
+	n->wall_at = now;
+	list_each(&n->refs, i, tmp)
+		container_of(i, struct beacon_ref, all_link)->clock_offset_ms -= by;
 }
 
 void node_set_mapping(struct node *n, const struct addr *endpoint, gw_time now)

@@ -29,6 +29,8 @@ void beacons_doubt(struct node *n, gw_time now);
 void beacons_heard(struct beacon_ref *b, gw_time now);
 /* Do packets for channels get through it now? */
 bool beacons_can_relay(const struct beacon_ref *b);
+/* The wall clock now, in ms since 1970. */
+uint64_t node_wall_ms(const struct node *n, gw_time now);
 void beacons_close(struct node *n, gw_time now);
 
 /* Whose datagram is it?  NULL: of none that we are connected to. */

@@ -72,6 +72,9 @@ void node_expire(struct node *n, gw_time now);
 void node_network_changed(struct node *n, const struct local_addr *locals, size_t count,
 			  gw_time now);
 
+/* The wall clock of this moment: it may be set, and `now` does not count sleep.  Until then it is
+ * that of config.started_ms, and goes with `now`. */
+void node_set_wall_clock(struct node *n, uint64_t wall_ms, gw_time now);
 /* Time passed without us (suspend): treat every connection as suspect. */
 void node_clock_jumped(struct node *n, gw_time now);
 

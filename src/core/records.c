@@ -10,11 +10,6 @@
 
 /* --- our own record --- */
 
-static uint64_t wall_ms(const struct node *n, gw_time now)
-{
-	return n->config.started_ms + (now - n->created_at) / GW_MSEC;
-}
-
 static bool carries_record(const struct beacon_ref *b)
 {
 	return b->link && b->welcome && (b->role == REF_HOME || b->role == REF_SPARE);
@@ -39,7 +34,7 @@ static void add_homes(const struct node *n, enum ref_role role, struct wire_reco
 static size_t make_record(struct node *n, uint8_t out[WIRE_RECORD_MAX], gw_time now)
 {
 	struct wire_record r = { .lifetime_s = RECORD_LIFETIME_S };
-	uint64_t wall = wall_ms(n, now);
+	uint64_t wall = node_wall_ms(n, now);
 	size_t len;
 
 	memcpy(r.key, n->identity.key, KEY_SIZE);
@@ -270,7 +265,7 @@ static void take_record(struct peer *p, const struct wire_record *r)
 static const char *fault_of(const struct beacon_ref *b, const struct wire_record *r,
 			    const uint8_t *bytes, size_t len, gw_time now)
 {
-	uint64_t wall = wall_ms(b->node, now) + (uint64_t)b->clock_offset_ms;
+	uint64_t wall = node_wall_ms(b->node, now) + (uint64_t)b->clock_offset_ms;
 
 	if (!signature_valid(r->key, RECORD_CONTEXT, bytes, len - SIGNATURE_SIZE, r->signature))
 		return "gave a forged record";
@@ -383,7 +378,7 @@ static void published(struct beacon_ref *b, const struct beacon_frame *f, gw_tim
 		return;
 	}
 	if (f->result.status == RESULT_OLDER &&
-	    f->result.sequence < wall_ms(n, now) + CLOCK_AHEAD_MAX) {
+	    f->result.sequence < node_wall_ms(n, now) + CLOCK_AHEAD_MAX) {
 		publish_above(n, f->result.sequence, now);
 		return;
 	}

@@ -99,6 +99,7 @@ enum {
 #define SPRAY_LASTS (10 * GW_SEC)
 #define SPRAY_GAP (600 * GW_SEC)
 #define CLOCK_AHEAD_MAX (600 * 1000) /* ms */
+#define WALL_STEP_MS 1000            /* less is how clocks differ */
 #define CLOCK_SLACK_S 60             /* of a beacon's clock, as told in its WELCOME */
 
 /* --- beacons --- */
@@ -496,7 +497,8 @@ struct node {
 	size_t outbox_head, outbox_count;
 	struct io_request *requests; /* ring */
 	size_t request_head, request_count;
-	gw_time created_at;
+	uint64_t wall_ms; /* the wall clock at wall_at */
+	gw_time wall_at;
 
 	struct map by_channel; /* channel -> connection */
 	struct map by_request; /* lookup in progress -> peer */

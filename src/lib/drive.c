@@ -46,6 +46,7 @@ static void look_for_jump(godwit_node *node, gw_time now)
 
 	node->suspended = total;
 	node->due = GW_NEVER; /* one gap, one report; rearm() sets it anew */
+	node_set_wall_clock(node->core, loop_wall_clock_ms(), now);
 	if (slept || stopped)
 		node_clock_jumped(node->core, now);
 }

@@ -27,6 +27,7 @@ struct scripted {
 	bool cut; /* it hears nothing */
 	struct addr at;
 	uint64_t wall_ms;
+	uint64_t published; /* sequence of the last record */
 	size_t n_seen;
 	struct beacon_frame seen[SEEN_MAX];
 };
@@ -57,6 +58,12 @@ static void on_frame(struct link *l, const struct beacon_frame *f, gw_time now)
 	(void)now;
 	assert_true(b->n_seen < SEEN_MAX);
 	b->seen[b->n_seen++] = *f;
+	if (f->type == BEACON_PUBLISH) {
+		struct wire_record r;
+
+		assert_true(wire_record_decode(&r, f->publish.record, f->publish.record_len) > 0);
+		b->published = r.sequence;
+	}
 	if (f->type != BEACON_ATTEND)
 		return;
 	welcome.welcome.version = PROTOCOL_VERSION;
@@ -617,6 +624,35 @@ static void test_broken_protocol(void **state)
 	}
 }
 
+/* The wall clock is set, or time passed in sleep, which `now` does not count. */
+static void test_wall_clock_is_set(void **state)
+{
+	static const int64_t STEPS[] = { 3 * 86400 * 1000, -1800 * 1000, 999 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(STEPS) / sizeof(STEPS[0]); i++) {
+		struct world *w = start(1, 0);
+		int64_t by = STEPS[i] == 999 ? 0 : STEPS[i]; /* less than a second is none */
+		uint64_t wall = WALL_MS + 100;
+		struct beacon_info info;
+
+		run(w, 2 * GW_SEC);
+		assert_in_range(w->b[0].published, WALL_MS, wall);
+		wall += 2000;
+		node_set_wall_clock(w->node, wall + (uint64_t)STEPS[i], w->now);
+		beacon_describe(node_beacon_next(w->node, NULL), &info);
+		assert_in_range(info.clock_offset_ms + by + 100, 0, 200);
+		add_beacon(w, 1); /* the spare: there is a new record */
+		run(w, 2 * GW_SEC);
+		if (by > 0)
+			assert_in_range(w->b[1].published, wall + (uint64_t)by,
+					wall + (uint64_t)by + 2000);
+		else /* sequences never fall */
+			assert_in_range(w->b[1].published, w->b[0].published, wall + 2000);
+		stop(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -629,6 +665,7 @@ int main(void)
 		cmocka_unit_test(test_spare_comes_back),
 		cmocka_unit_test(test_extra_is_left),
 		cmocka_unit_test(test_broken_protocol),
+		cmocka_unit_test(test_wall_clock_is_set),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
