@@ -188,6 +188,39 @@ def test_nat_no_udp_at_peer(w):
     p.finish()
 
 
+@world(TWO + "site A apdm hosts=a; site B apdm-seq hosts=b")
+def test_nat_ping_says_why(w):
+    """ping tells with each reply why it is not direct, and --until-direct in the end."""
+    _, flags = beacons(w)
+    server, client = Node(w.on("b"), "server").up("--allow", "any", *flags), Node(w.on("a"), "client")
+    r = client.run("ping", server.address, "--until-direct", "-i", "0.1", "--timeout", "5", *flags)
+    last = r.out.splitlines()[-1]
+    assert re.search(r": relay 192\.0\.2\.\d0 \(udp\) in [\d.]+ ms \(both NATs map per destination\)$", last), r.out
+    assert r.code == 1 and "godwit: no direct path: both NATs map per destination" in r.err, repr(r)
+    told = objects(client.run("ping", server.address, "-c", "1", "--json", *flags))[0]["path"]
+    assert told["kind"] == "relay" and told["why"], told
+
+
+@world(TWO + "site A eim-apdf hosts=a; site B eim-apdf hosts=b")
+def test_nat_status_has_an_age(w):
+    """Cut off from everybody: status goes on to say since when nothing was heard, of the peer and of each beacon."""
+    _, flags = beacons(w)
+    p = Pair(w, flags)
+    p.wait_path("direct")
+    assert p.client.peer()["heard_s"] < 2, p.client.peer()
+    w.partition(("A", "B"), ("A", "srv"), ("A", "relay"))
+    wait(lambda: p.client.peer()["heard_s"] > 5, 20, "the age of the peer's last sign to grow")
+    before = p.client.status()
+    later = wait(lambda: (s := p.client.status())["uptime_s"] > before["uptime_s"] + 2 and s, 10, "two seconds")
+    assert later["peers"][0]["heard_s"] > before["peers"][0]["heard_s"] + 1, (before["peers"], later["peers"])
+    for one, two in zip(before["beacons"], later["beacons"]):
+        assert two["state"] != "ready" or two["heard_s"] > one["heard_s"] + 1, (one, two)
+    w.heal()
+    p.talk.goes_on(60)
+    assert p.client.peer()["heard_s"] < 2, p.client.peer()
+    p.finish()
+
+
 # --- proxies ---
 
 
@@ -249,21 +282,23 @@ def test_nat_proxy_wrong_password(w):
 
 @world(PROXY)
 def test_nat_proxy_password_changes(w):
-    """The password changes while nodes run: GODWIT_PROXY_AUTH_FILE is read again when they dial again."""
+    """The password changes while nodes run: GODWIT_PROXY_AUTH_FILE is read again after a 407."""
     found, flags = beacons(w)
     proxy, wanted = proxy_on(w, "user:old")
     given = os.path.join(w.dir, "my-auth")
     with open(given, "w", encoding="utf-8") as f:
         f.write("user:old\n")
     p = Pair(w, flags[:2], a_env={**through(w), "GODWIT_PROXY_AUTH_FILE": given})
-    for path in (wanted, given):
-        with open(path, "w", encoding="utf-8") as f:
-            f.write("user:new\n")
-    seen = proxy.out_size()
+    with open(wanted, "w", encoding="utf-8") as f:
+        f.write("user:new\n")
     found["srv"].kill()
     found["srv"].start()
-    p.talk.goes_on(60)
-    assert " denied" not in proxy.out()[seen:], proxy.out()[seen:]
+    wait(lambda: " denied" in proxy.out(), 30, "the old password to be refused")
+    wait(lambda: "407" in (p.client.status()["beacons"][0]["tls_error"] or ""), 10, "status to say so")
+    with open(given, "w", encoding="utf-8") as f:
+        f.write("user:new\n")
+    p.talk.goes_on(90)
+    assert p.client.status()["beacons"][0]["tls_error"] is None, p.client.status()["beacons"]
     p.finish()
 
 
