@@ -14,6 +14,7 @@ from test_beacon import AT, Beacon
 from test_moves import helper
 from test_services import two_lines
 
+BESIDE = True
 ADDRESS = r"n[a-z2-7]{55}"
 SHORT = r"n[a-z2-7]{4}…[a-z2-7]{5}"
 TEXT, NUMBER, FLAG = str, (int, float), bool
@@ -21,7 +22,7 @@ MAYBE_TEXT, MAYBE_NUMBER, MAYBE_FLAG = (str, type(None)), (int, float, type(None
 
 BEACON = {"address": TEXT, "endpoint": TEXT, "transport": MAYBE_TEXT, "state": TEXT, "home": FLAG, "rtt_ms": MAYBE_NUMBER,
           "heard_s": MAYBE_NUMBER, "spare": FLAG, "own": FLAG, "error": MAYBE_TEXT, "fault": MAYBE_TEXT}
-PING_PATH = {"kind": TEXT, "endpoint": MAYBE_TEXT, "via": MAYBE_TEXT, "transport": TEXT}
+PING_PATH = {"kind": TEXT, "endpoint": MAYBE_TEXT, "via": MAYBE_TEXT, "transport": TEXT, "why": MAYBE_TEXT}
 PATH = {**PING_PATH, "rtt_ms": NUMBER, "since_s": NUMBER}
 PEER = {"address": TEXT, "state": TEXT, "path": (PATH, None), "streams": NUMBER, "moves": NUMBER, "tx_bytes": NUMBER, "rx_bytes": NUMBER,
         "heard_s": MAYBE_NUMBER}
