@@ -86,6 +86,8 @@ def settle():
     """Private /run (namespace names) and /etc/passwd (a user for programs that refuse uid 0)."""
     subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
     os.makedirs("/run/netns")
+    for what in ("add", "del"):  # the first one makes a mount of it: two at once would hide each other's
+        subprocess.run(["ip", "netns", what, "first"], check=True)
     os.makedirs("/run/sshd", mode=0o755)
     os.makedirs("/run/tester", mode=0o700)
     os.chown("/run/tester", *((0, 0) if user_mode() else (TESTER_UID, TESTER_UID)))
