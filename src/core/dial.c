@@ -239,13 +239,18 @@ static bool still_needed(const struct peer *p, gw_time now)
 	return used->suspect || p->must_move;
 }
 
+void dial_reconsider(struct peer *p, gw_time now)
+{
+	if (dial_active(p) && !still_needed(p, now))
+		dial_stop(p, NULL, now);
+}
+
 void dial_expire(struct peer *p, gw_time now)
 {
 	dgram_expire(p, now);
 	if (now >= p->park_at)
 		fail_overdue(p, now);
-	if (dial_active(p) && !still_needed(p, now))
-		dial_stop(p, NULL, now);
+	dial_reconsider(p, now);
 	if (now >= p->pinned_at) {
 		p->pinned_at = GW_NEVER;
 		race_pinned(p, now);

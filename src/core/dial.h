@@ -16,6 +16,8 @@ void dial_start(struct peer *p, gw_time now);
 void dial_asked(struct peer *p, gw_time now);
 /* Something changed: begin anew, at once. */
 void dial_now(struct peer *p, gw_time now);
+/* Nobody may want it any more: then no more attempts, and end those in progress. */
+void dial_reconsider(struct peer *p, gw_time now);
 /* A connection is in use: no more attempts, and end those in progress. */
 void dial_stop(struct peer *p, const struct connection *winner, gw_time now);
 /* Attempts in progress. */

@@ -512,6 +512,7 @@ void node_undial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now)
 			continue;
 		p->wanted = false;
 		p->n_pings = 0;
+		dial_reconsider(p, now);
 		dial_schedule(p, now);
 	}
 }
