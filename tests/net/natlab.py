@@ -231,5 +231,11 @@ def wait_home(node, host, seconds=20):
                      for b in node.status()["beacons"]), seconds, f"{node.name} to be at home with {host}")
 
 
+def wait_ready(node, host, seconds=90):
+    """At home with that beacon or ready to be: which is nearer is measured, and the machine may be busy."""
+    wait(lambda: any(b["own"] and b["state"] == "ready" and b["endpoint"].startswith(host + ":")
+                     for b in node.status()["beacons"]), seconds, f"{node.name} to be connected to {host}")
+
+
 def objects(result):
     return [json.loads(line) for line in result.out.splitlines()]
