@@ -22,7 +22,6 @@ const struct peer_info *info_of(const struct proc *p, const struct proc *peer,
 				struct peer_info *out)
 {
 	const struct peer *at = p->node ? peer_find(p->node, proc_key(peer)) : NULL;
-	const char *why = at ? peer_why_relayed(at, p->sim->now) : NULL;
 
 	if (!at)
 		return NULL;
@@ -33,7 +32,6 @@ const struct peer_info *info_of(const struct proc *p, const struct proc *peer,
 static const struct connection *used(const struct proc *p, const struct proc *peer)
 {
 	const struct peer *at = p->node ? peer_find(p->node, proc_key(peer)) : NULL;
-	const char *why = at ? peer_why_relayed(at, p->sim->now) : NULL;
 
 	return at && at->used && at->used->state == CONN_USED ? at->used : NULL;
 }
