@@ -311,6 +311,7 @@ static void newer_record(struct beacon_ref *b, struct peer *p, const struct wire
 	/* It has moved, perhaps: those who wait need not wait for the next attempt. */
 	if (!p->used && (p->n_live > 0 || p->wanted))
 		dial_now(p, now);
+	relayed_improve(p, now);
 }
 
 static struct peer *asked_by(const struct node *n, uint64_t request)

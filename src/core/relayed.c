@@ -124,6 +124,25 @@ void relayed_attempt(struct peer *p, gw_time now)
 	records_lookup(p, now);
 }
 
+/* Than the beacon that relays now, clearly. */
+static bool is_nearer(const struct beacon_ref *b, const struct connection *used)
+{
+	const struct link *other = used->relay->link;
+
+	if (used->relay == b || !other || !beacons_can_relay(b))
+		return false;
+	if (!b->link->path.via != !other->path.via)
+		return !b->link->path.via; /* UDP before TLS */
+	return link_rtt(b->link) + 5 * GW_MSEC < link_rtt(other) * 4 / 5;
+}
+
+void relayed_improve(struct peer *p, gw_time now)
+{
+	if (p->n_homes > 0 && p->used && p->used->state == CONN_USED && p->used->relay &&
+	    is_nearer(p->homes[0], p->used))
+		dial_through(p, p->homes[0], now);
+}
+
 void relayed_beacon_ready(struct beacon_ref *b, gw_time now)
 {
 	list_each(&b->node->peers, i, tmp) {
@@ -131,6 +150,8 @@ void relayed_beacon_ready(struct beacon_ref *b, gw_time now)
 
 		if (dial_active(p) && may_be_at(p, b))
 			dial_through(p, b, now);
+		else if (p->n_homes > 0 && p->homes[0] == b)
+			relayed_improve(p, now);
 	}
 }
 

@@ -8,6 +8,8 @@
 
 /* Dial the peer through each beacon where it may be. */
 void relayed_attempt(struct peer *p, gw_time now);
+/* A relayed peer has come home to a beacon that is nearer to us than the one that relays: dial it there. */
+void relayed_improve(struct peer *p, gw_time now);
 /* A beacon is ready: dial those who wait for it. */
 void relayed_beacon_ready(struct beacon_ref *b, gw_time now);
 /* Its channels are gone. */

@@ -843,6 +843,7 @@ static const struct scenario scenarios[] = {
 	{ "meet", build_meet, 12 },
 	{ "wander", build_wander, 12 },
 	{ "gap", build_gap, 8 },
+	{ "nearer", build_nearer, 2 },
 	{ "idle", build_idle, 1 },
 	{ "cold", build_cold, 1 },
 	{ "lies", build_lies, 10 },

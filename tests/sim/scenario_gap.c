@@ -151,6 +151,53 @@ static void flow_of(struct sim *s)
 	}
 }
 
+/* --- a nearer relay that was away --- */
+
+#define NEAR_AWAY (10 * GW_SEC)
+#define NEAR_BACK_BY (100 * GW_SEC)
+
+static void act_both_near(struct sim *s, struct action *a)
+{
+	(void)a;
+	for (unsigned i = 0; i < NODES; i++) {
+		struct peer *peer = node_peer_next(s->procs[BEACONS + i].node, NULL);
+		struct beacon_info beacon;
+		struct peer_info info;
+
+		peer_describe(peer, &info);
+		if (!info.relay) {
+			sim_fail(s, "not connected through a relay");
+			return;
+		}
+		beacon_describe(info.relay, &beacon);
+		if (memcmp(beacon.key, proc_key(&s->procs[0]), KEY_SIZE) != 0)
+			sim_fail(s, "still relayed by the farther beacon");
+	}
+}
+
+void build_nearer(struct sim *s)
+{
+	struct action *a;
+	struct flow *f;
+
+	add(s, net_add_host(s), NODE_DELAY)->is_beacon = true;
+	add(s, net_add_host(s), 8 * NODE_DELAY)->is_beacon = true;
+	for (unsigned i = 0; i < NODES; i++)
+		add_node(s, true);
+	for (unsigned i = 0; i < s->n_procs; i++)
+		proc_start(&s->procs[i]);
+	f = flow_add(s, &s->procs[BEACONS], &s->procs[BEACONS + 1], s->start + OPEN_AT, SIZE, SIZE);
+	for (int side = 0; side < 2; side++) {
+		f->ends[side].write_every = 100 * GW_MSEC;
+		f->ends[side].write_chunk = SIZE / 1200;
+	}
+	a = sim_action(s, s->start + sim_between(s, 5000, 9000) * GW_MSEC, act_restart);
+	a->proc = &s->procs[0];
+	a->value = NEAR_AWAY;
+	sim_action(s, s->start + NEAR_BACK_BY, act_both_near);
+	s->slack = 60 * GW_SEC;
+}
+
 void build_gap(struct sim *s)
 {
 	uint64_t kind = sim_between(s, 0, sizeof(EVENTS) / sizeof(EVENTS[0]) - 1);

@@ -478,6 +478,7 @@ void build_churn(struct sim *s);
 
 /* scenario_gap.c */
 void build_gap(struct sim *s);
+void build_nearer(struct sim *s);
 
 const struct scenario *scenario_pick(uint64_t seed);
 const struct scenario *scenario_find(const char *name);
