@@ -1,35 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "quic/link.h"
-
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "quic/quic.h"
+#include "quic/link_internal.h"
 
 enum {
-	STREAM = 0,
-	CID_SIZE = 8,
 	WINDOW = 64 * 1024,
 	QUEUE_MAX = 256 * 1024,
 	QUEUE_FAIR = 4096, /* may always wait */
-	PAYLOAD_MIN = 1200,
 	PAYLOAD_MAX = 1452,
-	PIECES = 3,           /* of unsent bytes in one packet */
-	PADDED_PING = 1100,   /* fills a datagram of PAYLOAD_MIN with its headers */
-	WAITING_MAX = 1024,   /* some 300 ms of handshakes */
-	TURNED_AWAY_MAX = 64, /* before others get their turn */
+	PIECES = 3,         /* of unsent bytes in one packet */
+	PADDED_PING = 1100, /* fills a datagram of PAYLOAD_MIN with its headers */
 };
 
 #define HANDSHAKE_TIMEOUT (5 * GW_SEC)
 #define IDLE_TIMEOUT (90 * GW_SEC)
-/* The server asks, the client answers: one packet each.  The other way round every fourth answer
- * would ask in turn, and an idle client would send five packets in 100 s.  It asks itself only when
- * the server's question has not come. */
-#define KEEPALIVE (25 * GW_SEC)
-#define KEEPALIVE_CLIENT (28 * GW_SEC)
-#define TOKEN_LASTS (10 * GW_SEC)
 #define SILENCE_MIN (300 * GW_MSEC)
 /* Round trips measured while a beacon was overrun would make a client wait for minutes. */
 #define SILENCE_MAX (5 * GW_SEC)
@@ -37,23 +24,7 @@ enum {
 /* The library may ask for a time that has passed, again and again, while it cannot send. */
 #define EXPIRY_PACE (5 * GW_MSEC)
 
-/* The first packet of a new client. */
-struct waiting {
-	struct list_item link;
-	struct path path;
-	size_t len;
-	uint8_t data[];
-};
-
-static uint64_t cid_key(const uint8_t *data)
-{
-	uint64_t key;
-
-	memcpy(&key, data, sizeof(key));
-	return key;
-}
-
-static void touch(struct link *l)
+void link_touch(struct link *l)
 {
 	if (!list_in(&l->dirty_link))
 		list_append(&l->host->dirty, &l->dirty_link);
@@ -99,14 +70,7 @@ void link_close(struct link *l, uint64_t code, int error, const uint8_t *reason,
 	if (reason)
 		set_reason(l, reason, reason_len);
 	heap_remove(&l->host->timers, &l->timer);
-	touch(l);
-}
-
-/* --- callbacks of ngtcp2 --- */
-
-static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
-{
-	return ((struct link *)ref->user_data)->quic;
+	link_touch(l);
 }
 
 void link_broken(struct link *l)
@@ -114,298 +78,6 @@ void link_broken(struct link *l)
 	l->broke = true;
 	link_close(l, CLOSE_PROTOCOL, GW_E_PROTOCOL, NULL, 0, l->now);
 }
-
-static int fail(struct link *l)
-{
-	link_broken(l);
-	return NGTCP2_ERR_CALLBACK_FAILURE;
-}
-
-static bool accept_key(struct tls_session *tls)
-{
-	struct link *l = container_of(tls, struct link, tls);
-
-	if (l->client) {
-		l->refused = memcmp(tls->key, l->key, KEY_SIZE) != 0;
-		return !l->refused;
-	}
-	memcpy(l->key, tls->key, KEY_SIZE);
-	return l->host->accept(l);
-}
-
-static void rand_callback(uint8_t *out, size_t len, const ngtcp2_rand_ctx *ctx)
-{
-	quic_random(ctx->native_handle, out, len);
-}
-
-static int new_cid_callback(ngtcp2_conn *quic, ngtcp2_cid *cid, uint8_t *token, size_t len,
-			    void *user)
-{
-	struct link *l = user;
-
-	(void)quic;
-	rng_bytes(l->host->rng, cid->data, len);
-	cid->datalen = len;
-	rng_bytes(l->host->rng, token, NGTCP2_STATELESS_RESET_TOKENLEN);
-	return map_put(&l->host->by_cid, cid_key(cid->data), l) < 0 ? NGTCP2_ERR_CALLBACK_FAILURE
-								    : 0;
-}
-
-static int remove_cid_callback(ngtcp2_conn *quic, const ngtcp2_cid *cid, void *user)
-{
-	struct link *l = user;
-
-	(void)quic;
-	map_remove(&l->host->by_cid, cid_key(cid->data));
-	return 0;
-}
-
-static int handshake_completed_callback(ngtcp2_conn *quic, void *user)
-{
-	struct link *l = user;
-	int64_t id;
-
-	l->heard = true;
-	if (l->state != LINK_HANDSHAKE)
-		return 0;
-	l->state = LINK_UP;
-	ngtcp2_conn_set_keep_alive_timeout(quic, l->client ? KEEPALIVE_CLIENT : KEEPALIVE);
-	if (!l->client) {
-		l->confirmed = true; /* a server is not called back for that */
-		l->host->n_half_open--;
-		l->host->on_up(l, l->now);
-		return 0;
-	}
-	if (ngtcp2_conn_open_bidi_stream(quic, &id, NULL) != 0)
-		return NGTCP2_ERR_CALLBACK_FAILURE;
-	l->stream_open = true;
-	l->host->on_up(l, l->now);
-	return 0;
-}
-
-static int handshake_confirmed_callback(ngtcp2_conn *quic, void *user)
-{
-	(void)quic;
-	((struct link *)user)->confirmed = true;
-	return 0;
-}
-
-/* TLS has nothing more to say after the handshake: a session costs more than the rest of an
- * idle link. */
-static int crypto_data_callback(ngtcp2_conn *quic, quic_level level, uint64_t offset,
-				const uint8_t *data, size_t len, void *user)
-{
-	struct link *l = user;
-
-	if (!l->tls.session)
-		return NGTCP2_ERR_CRYPTO;
-	return ngtcp2_crypto_recv_crypto_data_cb(quic, level, offset, data, len, user);
-}
-
-static int handle_frames(struct link *l, const uint8_t *data, size_t len, size_t *used)
-{
-	struct beacon_frame frame;
-
-	*used = 0;
-	while (*used < len && l->state == LINK_UP) {
-		ssize_t n = wire_beacon_decode(&frame, data + *used, len - *used);
-
-		if (n < 0)
-			return fail(l);
-		if (n == 0)
-			return 0;
-		*used += (size_t)n;
-		l->host->on_frame(l, &frame, l->now);
-	}
-	if (l->state != LINK_UP)
-		*used = len;
-	return 0;
-}
-
-/* Frames may be split over packets: complete ones are handled, the rest is kept. */
-static int bytes_received(struct link *l, const uint8_t *data, size_t len)
-{
-	size_t used;
-	int rv;
-
-	while (len > 0) {
-		size_t room = WIRE_BEACON_FRAME_MAX - l->partial_len;
-		size_t take = len < room ? len : room;
-
-		if (l->partial_len == 0) {
-			rv = handle_frames(l, data, len, &used);
-			data += used;
-			len -= used;
-			if (rv != 0 || len == 0)
-				return rv;
-			if (len > WIRE_BEACON_FRAME_MAX)
-				return fail(l);
-			l->partial = malloc(WIRE_BEACON_FRAME_MAX);
-			if (!l->partial)
-				return NGTCP2_ERR_CALLBACK_FAILURE;
-			memcpy(l->partial, data, len);
-			l->partial_len = len;
-			return 0;
-		}
-		memcpy(l->partial + l->partial_len, data, take);
-		l->partial_len += take;
-		data += take;
-		len -= take;
-		rv = handle_frames(l, l->partial, l->partial_len, &used);
-		if (rv != 0)
-			return rv;
-		if (used == 0 && l->partial_len == WIRE_BEACON_FRAME_MAX)
-			return fail(l);
-		l->partial_len -= used;
-		memmove(l->partial, l->partial + used, l->partial_len);
-		if (l->partial_len == 0) {
-			free(l->partial);
-			l->partial = NULL;
-		}
-	}
-	return 0;
-}
-
-static int stream_data_callback(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t offset,
-				const uint8_t *data, size_t len, void *user, void *stream_user)
-{
-	struct link *l = user;
-
-	(void)offset;
-	(void)stream_user;
-	l->heard = true;
-	if (l->state == LINK_CLOSED)
-		return 0;
-	if (id != STREAM || (flags & NGTCP2_STREAM_DATA_FLAG_FIN))
-		return fail(l);
-	ngtcp2_conn_extend_max_offset(quic, len);
-	ngtcp2_conn_extend_max_stream_offset(quic, id, len);
-	return bytes_received(l, data, len);
-}
-
-static int stream_open_callback(ngtcp2_conn *quic, int64_t id, void *user)
-{
-	struct link *l = user;
-
-	(void)quic;
-	if (id != STREAM)
-		return fail(l);
-	l->stream_open = true;
-	touch(l);
-	return 0;
-}
-
-static int stream_close_callback(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t code,
-				 void *user, void *stream_user)
-{
-	(void)quic;
-	(void)flags;
-	(void)id;
-	(void)code;
-	(void)stream_user;
-	return fail(user);
-}
-
-static int acked_callback(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint64_t len, void *user,
-			  void *stream_user)
-{
-	struct link *l = user;
-
-	(void)quic;
-	(void)id;
-	(void)stream_user;
-	l->heard = true;
-	l->host->queued -= chain_len(&l->control);
-	chain_release(&l->control, offset + len);
-	l->host->queued += chain_len(&l->control);
-	return 0;
-}
-
-static int stream_reset_callback(ngtcp2_conn *quic, int64_t id, uint64_t final_size, uint64_t code,
-				 void *user, void *stream_user)
-{
-	(void)final_size;
-	return stream_close_callback(quic, 0, id, code, user, stream_user);
-}
-
-static int stop_sending_callback(ngtcp2_conn *quic, int64_t id, uint64_t code, void *user,
-				 void *stream_user)
-{
-	return stream_close_callback(quic, 0, id, code, user, stream_user);
-}
-
-/* --- where a client is --- */
-
-/* The path of ngtcp2's with our own addresses, which it is not told. */
-static void path_of(const struct link *l, const ngtcp2_path *p, struct path *out)
-{
-	struct addr remote = { 0 };
-
-	addr_from_sockaddr(&remote, p->remote.addr, p->remote.addrlen);
-	if (addr_equal(&remote, &l->path.remote))
-		*out = l->path;
-	else if (addr_equal(&remote, &l->latest.remote))
-		*out = l->latest;
-	else
-		*out = (struct path){ .remote = remote, .via = addr_conduit(&remote) };
-}
-
-static void set_path(struct link *l, const struct path *to)
-{
-	l->before = l->path;
-	l->path = *to;
-	l->host->on_moved(l, l->now);
-}
-
-/* The client answers at its new address: only now it is there. */
-static int path_validation_callback(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_path *path,
-				    QUIC_OLD_PATH ngtcp2_path_validation_result result, void *user)
-{
-	struct link *l = user;
-	struct path to;
-
-	(void)flags;
-	if (l->client || l->state != LINK_UP || result != NGTCP2_PATH_VALIDATION_RESULT_SUCCESS ||
-	    !ngtcp2_path_eq(path, ngtcp2_conn_get_path(quic)))
-		return 0;
-	l->heard = true;
-	path_of(l, path, &to);
-	if (!addr_equal(&to.remote, &l->path.remote))
-		set_path(l, &to);
-	return 0;
-}
-
-/* The library goes back to the path before without a word, when the client does or when a yet
- * newer path fails. */
-static void follow_back(struct link *l)
-{
-	struct path to;
-
-	if (l->client || l->state != LINK_UP)
-		return;
-	path_of(l, ngtcp2_conn_get_path(l->quic), &to);
-	if (addr_equal(&to.remote, &l->before.remote)) {
-		to = l->before;
-		set_path(l, &to);
-	}
-}
-
-static const ngtcp2_callbacks CALLBACKS = {
-	QUIC_CRYPTO_CALLBACKS,
-	.recv_crypto_data = crypto_data_callback,
-	.handshake_completed = handshake_completed_callback,
-	.handshake_confirmed = handshake_confirmed_callback,
-	.recv_stream_data = stream_data_callback,
-	.acked_stream_data_offset = acked_callback,
-	.stream_open = stream_open_callback,
-	.stream_close = stream_close_callback,
-	.stream_reset = stream_reset_callback,
-	.stream_stop_sending = stop_sending_callback,
-	.rand = rand_callback,
-	.get_new_connection_id = new_cid_callback,
-	.remove_connection_id = remove_cid_callback,
-	.path_validation = path_validation_callback,
-};
 
 /* --- making one --- */
 
@@ -418,6 +90,18 @@ int link_host_init(struct link_host *h)
 	list_init(&h->waiting);
 	quic_pool_init(&h->pool);
 	return 0;
+}
+
+static bool accept_key(struct tls_session *tls)
+{
+	struct link *l = container_of(tls, struct link, tls);
+
+	if (l->client) {
+		l->refused = memcmp(tls->key, l->key, KEY_SIZE) != 0;
+		return !l->refused;
+	}
+	memcpy(l->key, tls->key, KEY_SIZE);
+	return l->host->accept(l);
 }
 
 static void fill_settings(const struct link *l, ngtcp2_settings *s, gw_time now)
@@ -449,7 +133,14 @@ static void fill_params(const struct link *l, ngtcp2_transport_params *p)
 	quic_no_grease(p);
 }
 
-static struct link *link_new(struct link_host *h, bool client, const struct path *path, gw_time now)
+void link_configure(const struct link *l, ngtcp2_settings *settings,
+		    ngtcp2_transport_params *params, gw_time now)
+{
+	fill_settings(l, settings, now);
+	fill_params(l, params);
+}
+
+struct link *link_create(struct link_host *h, bool client, const struct path *path, gw_time now)
 {
 	struct link *l = calloc(1, sizeof(*l));
 
@@ -484,7 +175,7 @@ static void forget_cids(struct link *l)
 		map_remove(&l->host->by_cid, l->odcid);
 }
 
-static void link_free(struct link *l)
+void link_free(struct link *l)
 {
 	struct link_host *h = l->host;
 
@@ -509,8 +200,7 @@ void link_host_clear(struct link_host *h)
 {
 	while (list_first(&h->links))
 		link_free(container_of(list_first(&h->links), struct link, all_link));
-	list_each(&h->waiting, i, next)
-		free(container_of(i, struct waiting, link));
+	link_drop_waiting(h);
 	map_clear(&h->by_cid);
 	heap_clear(&h->timers);
 	quic_pool_clear(&h->pool);
@@ -519,15 +209,15 @@ void link_host_clear(struct link_host *h)
 /* A client tells ngtcp2 one constant path: where it sends is its own business (section 11).  A
  * server tells it where the client is, not at which of our addresses: a change of that would need
  * a fresh connection id, and without one the library would answer on the old path for ever. */
-static void quic_path(const struct link *l, const struct path *path,
-		      struct sockaddr_storage store[2], ngtcp2_path *out)
+void link_quic_path(const struct link *l, const struct path *path, struct sockaddr_storage store[2],
+		    ngtcp2_path *out)
 {
 	const struct addr constant = addr_of_conduit(1);
 
 	quic_path_fill(&constant, l->client ? &constant : &path->remote, store, out);
 }
 
-static void schedule(struct link *l, gw_time floor)
+void link_schedule(struct link *l, gw_time floor)
 {
 	gw_time at = time_max(ngtcp2_conn_get_expiry(l->quic), floor);
 
@@ -537,21 +227,31 @@ static void schedule(struct link *l, gw_time floor)
 		link_close(l, CLOSE_LIMIT, GW_E_NOMEM, NULL, 0, l->now);
 }
 
-static void random_cid(struct link_host *h, ngtcp2_cid *cid, size_t len)
+void link_random_cid(struct link_host *h, ngtcp2_cid *cid, size_t len)
 {
 	cid->datalen = len;
 	rng_bytes(h->rng, cid->data, len);
 }
 
-static bool register_cid(struct link *l, const ngtcp2_cid *cid)
+bool link_register_cid(struct link *l, const ngtcp2_cid *cid)
 {
 	return map_put(&l->host->by_cid, cid_key(cid->data), l) == 0;
+}
+
+static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
+{
+	return ((struct link *)ref->user_data)->quic;
+}
+
+int link_begin_tls(struct link *l)
+{
+	return tls_session_new(&l->tls, l->host->tls, l->client, ALPN_BEACON, l->quic, get_conn, l);
 }
 
 struct link *link_dial(struct link_host *h, const uint8_t key[KEY_SIZE], const struct path *path,
 		       gw_time now)
 {
-	struct link *l = link_new(h, true, path, now);
+	struct link *l = link_create(h, true, path, now);
 	struct sockaddr_storage store[2];
 	ngtcp2_transport_params params;
 	ngtcp2_settings settings;
@@ -561,126 +261,20 @@ struct link *link_dial(struct link_host *h, const uint8_t key[KEY_SIZE], const s
 	if (!l)
 		return NULL;
 	memcpy(l->key, key, KEY_SIZE);
-	fill_settings(l, &settings, now);
-	fill_params(l, &params);
-	quic_path(l, path, store, &ng_path);
-	random_cid(h, &scid, CID_SIZE);
-	random_cid(h, &dcid, 16);
-	if (!register_cid(l, &scid) ||
+	link_configure(l, &settings, &params, now);
+	link_quic_path(l, path, store, &ng_path);
+	link_random_cid(h, &scid, CID_SIZE);
+	link_random_cid(h, &dcid, 16);
+	if (!link_register_cid(l, &scid) ||
 	    ngtcp2_conn_client_new(&l->quic, &dcid, &scid, &ng_path, NGTCP2_PROTO_VER_V1,
-				   &CALLBACKS, &settings, &params, NULL, l) != 0 ||
-	    tls_session_new(&l->tls, h->tls, true, ALPN_BEACON, l->quic, get_conn, l) < 0) {
+				   &link_callbacks, &settings, &params, NULL, l) != 0 ||
+	    link_begin_tls(l) < 0) {
 		map_remove(&h->by_cid, cid_key(scid.data));
 		link_free(l);
 		return NULL;
 	}
-	schedule(l, 0);
-	touch(l);
-	return l;
-}
-
-/* --- Retry (RFC 9000, section 8.1.2): nothing is kept of the client before it returns --- */
-
-/* Is it there, and what was its first id? */
-static bool has_token(const struct link *l, const ngtcp2_pkt_hd *hd, ngtcp2_cid *odcid, gw_time now)
-{
-	struct sockaddr_storage store[2];
-	ngtcp2_path path;
-	ngtcp2_vec token = quic_token(hd);
-
-	if (token.len == 0 || token.base[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY)
-		return false;
-	quic_path(l, &l->path, store, &path);
-	return ngtcp2_crypto_verify_retry_token(
-		       odcid, token.base, token.len, l->host->secret, LINK_SECRET_SIZE, hd->version,
-		       path.remote.addr, path.remote.addrlen, &hd->dcid, TOKEN_LASTS, now) == 0;
-}
-
-/* Shorter than what it answers: a client's first datagram has 1,200 bytes. */
-static void write_retry(const struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
-{
-	uint8_t token[NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN], out[PAYLOAD_MIN];
-	struct link_host *h = l->host;
-	struct sockaddr_storage store[2];
-	ngtcp2_path path;
-	ngtcp2_cid scid;
-	ngtcp2_ssize len;
-
-	quic_path(l, &l->path, store, &path);
-	random_cid(h, &scid, CID_SIZE);
-	len = ngtcp2_crypto_generate_retry_token(token, h->secret, LINK_SECRET_SIZE, hd->version,
-						 path.remote.addr, path.remote.addrlen, &scid,
-						 &hd->dcid, now);
-	if (len > 0)
-		len = ngtcp2_crypto_write_retry(out, sizeof(out), hd->version, &hd->scid, &scid,
-						&hd->dcid, token, (size_t)len);
-	if (len <= 0)
-		return;
-	h->retries++;
-	h->answer(h, &l->path, out, (size_t)len);
-}
-
-static bool is_admitted(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
-{
-	enum link_admission a = l->host->admit ? l->host->admit(l, now) : LINK_ADMIT;
-
-	if (a == LINK_PROVE)
-		write_retry(l, hd, now);
-	else if (a == LINK_REFUSE)
-		l->host->drop_limit++;
-	return a == LINK_ADMIT;
-}
-
-/* False: out of memory, or TLS failed. */
-static bool start_server(struct link *l, const ngtcp2_pkt_hd *hd, const ngtcp2_cid *odcid,
-			 gw_time now)
-{
-	struct link_host *h = l->host;
-	struct sockaddr_storage store[2];
-	ngtcp2_transport_params params;
-	ngtcp2_settings settings;
-	ngtcp2_path path;
-	ngtcp2_cid scid;
-
-	fill_settings(l, &settings, now);
-	fill_params(l, &params);
-	quic_server_params(&params, odcid);
-	if (l->proven)
-		quic_retried(&params, &settings, hd);
-	quic_path(l, &l->path, store, &path);
-	random_cid(h, &scid, CID_SIZE);
-	if (!register_cid(l, &scid) ||
-	    ngtcp2_conn_server_new(&l->quic, &hd->scid, &scid, &path, hd->version, &CALLBACKS,
-				   &settings, &params, &h->pool.mem, l) != 0 ||
-	    tls_session_new(&l->tls, h->tls, false, ALPN_BEACON, l->quic, get_conn, l) < 0 ||
-	    !register_cid(l, &hd->dcid)) {
-		map_remove(&h->by_cid, cid_key(scid.data));
-		return false;
-	}
-	l->odcid = cid_key(hd->dcid.data);
-	return true;
-}
-
-static struct link *link_accept(struct link_host *h, const struct path *path,
-				const ngtcp2_pkt_hd *hd, gw_time now)
-{
-	struct link *l = link_new(h, false, path, now);
-	ngtcp2_cid odcid = hd->dcid;
-
-	if (!l)
-		return NULL;
-	l->proven = has_token(l, hd, &odcid, now);
-	if (!is_admitted(l, hd, now)) {
-		link_free(l);
-		return NULL;
-	}
-	if (!start_server(l, hd, &odcid, now)) {
-		if (h->admit)
-			h->on_closed(l, now);
-		link_free(l);
-		return NULL;
-	}
-	schedule(l, 0);
+	link_schedule(l, 0);
+	link_touch(l);
 	return l;
 }
 
@@ -718,7 +312,7 @@ static void read_failed(struct link *l, int liberr, gw_time now)
 	link_close(l, CLOSE_NONE, error, NULL, 0, now);
 }
 
-static void link_read(struct link *l, const struct path *path, const uint8_t *data, size_t len,
+void link_read_packet(struct link *l, const struct path *path, const uint8_t *data, size_t len,
 		      gw_time now)
 {
 	struct sockaddr_storage store[2];
@@ -730,7 +324,7 @@ static void link_read(struct link *l, const struct path *path, const uint8_t *da
 
 	if (l->state == LINK_CLOSED)
 		return;
-	quic_path(l, path, store, &ng_path);
+	link_quic_path(l, path, store, &ng_path);
 	l->now = now;
 	l->heard = false;
 	l->latest = *path;
@@ -750,73 +344,9 @@ static void link_read(struct link *l, const struct path *path, const uint8_t *da
 	note_outstanding(l, after.bytes_in_flight, now);
 	if (l->tls.session && l->state == LINK_UP && l->confirmed)
 		tls_session_free(&l->tls);
-	follow_back(l);
-	touch(l);
-	schedule(l, 0);
-}
-
-/* --- new clients --- */
-
-static bool wait_for_turn(struct link_host *h, const struct path *path, const uint8_t *data,
-			  size_t len, gw_time now)
-{
-	ngtcp2_pkt_hd hd;
-	struct waiting *w;
-
-	if (ngtcp2_accept(&hd, data, len) != 0 || hd.version != NGTCP2_PROTO_VER_V1 ||
-	    hd.dcid.datalen < CID_SIZE) {
-		h->drop_no_link++;
-		return false;
-	}
-	w = h->n_half_open < h->half_open_max && h->n_waiting < WAITING_MAX
-		    ? malloc(sizeof(*w) + len)
-		    : NULL;
-	if (!w) {
-		h->drop_limit++;
-		return false;
-	}
-	*w = (struct waiting){ .path = *path, .len = len };
-	memcpy(w->data, data, len);
-	list_append(&h->waiting, &w->link);
-	if (h->n_waiting++ == 0)
-		h->waiting_since = now;
-	return true;
-}
-
-/* True: a handshake has begun. */
-static bool serve(struct link_host *h, const struct waiting *w, gw_time now)
-{
-	ngtcp2_pkt_hd hd;
-	struct link *l;
-	bool begun;
-
-	if (ngtcp2_accept(&hd, w->data, w->len) != 0)
-		return false;
-	l = map_get(&h->by_cid, cid_key(hd.dcid.data));
-	begun = !l;
-	if (!l && h->n_half_open >= h->half_open_max)
-		h->drop_limit++;
-	else if (!l)
-		l = link_accept(h, &w->path, &hd, now);
-	if (l)
-		link_read(l, &w->path, w->data, w->len, now);
-	return l && begun;
-}
-
-/* Sending a client away costs little. */
-static void serve_next(struct link_host *h, gw_time now)
-{
-	struct list_item *first;
-	bool begun = false;
-
-	for (int i = 0; i < TURNED_AWAY_MAX && !begun && (first = list_first(&h->waiting)); i++) {
-		struct waiting *w = container_of(first, struct waiting, link);
-
-		list_remove(first);
-		h->n_waiting--;
-		begun = serve(h, w, now);
-		free(w);
-	}
+	link_follow_back(l);
+	link_touch(l);
+	link_schedule(l, 0);
 }
 
 bool link_receive(struct link_host *h, const struct path *path, const uint8_t *data, size_t len,
@@ -831,9 +361,9 @@ bool link_receive(struct link_host *h, const struct path *path, const uint8_t *d
 	}
 	l = map_get(&h->by_cid, cid_key(id.dcid));
 	if (l)
-		link_read(l, path, data, len, now);
+		link_read_packet(l, path, data, len, now);
 	else if (h->server && (data[0] & 0x80))
-		return wait_for_turn(h, path, data, len, now);
+		return link_wait_for_turn(h, path, data, len, now);
 	else
 		h->drop_no_link++;
 	return l != NULL;
@@ -858,7 +388,7 @@ static void queue(struct link *l, const uint8_t *bytes, size_t len)
 		return;
 	}
 	l->host->queued += len;
-	touch(l);
+	link_touch(l);
 }
 
 void link_send(struct link *l, const struct beacon_frame *f)
@@ -885,7 +415,7 @@ static void path_out(const struct link *l, const ngtcp2_path *p, struct path *ou
 	if (l->client || !p->remote.addr || p->remote.addrlen == 0)
 		*out = l->path;
 	else
-		path_of(l, p, out);
+		link_path_of(l, p, out);
 }
 
 /* What has not been sent: returns the count of pieces. */
@@ -939,13 +469,13 @@ static bool write_link(struct link *l, struct batch *out, gw_time now)
 	}
 	quic_stat_get(l->quic, &stat);
 	note_outstanding(l, stat.bytes_in_flight, now);
-	follow_back(l);
-	schedule(l, n == 0 ? now + EXPIRY_PACE : 0);
+	link_follow_back(l);
+	link_schedule(l, n == 0 ? now + EXPIRY_PACE : 0);
 	if (n == 0)
 		return false;
 	path_out(l, &ps.path, &out->path);
 	out->len = out->segment = (size_t)n;
-	touch(l); /* there may be more */
+	link_touch(l); /* there may be more */
 	return true;
 }
 
@@ -1017,15 +547,15 @@ static void expire(struct link *l, gw_time now)
 		link_close(l, CLOSE_NONE, GW_E_UNREACHABLE, NULL, 0, now);
 		return;
 	}
-	touch(l);
-	schedule(l, 0);
+	link_touch(l);
+	link_schedule(l, 0);
 }
 
 void link_expire(struct link_host *h, gw_time now)
 {
 	struct timer *t;
 
-	serve_next(h, now);
+	link_serve_next(h, now);
 	while ((t = heap_top(&h->timers)) && t->at <= now) {
 		expire(container_of(t, struct link, timer), now);
 		/* What is due until it has been written to waits for link_transmit(). */
