@@ -1,5 +1,5 @@
-/* core/beacons.h - the beacons that a node uses: reaching them, choosing home and spare, and the
- * ladder from UDP to TLS and back.
+/* core/beacons.h - the beacons that a node uses: reaching them, and whether they live.  Home and
+ * spare: core/homes.h; UDP and TLS: core/ladder.h.
  * Spec: docs/protocol.md, sections 11 and 14. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef GODWIT_CORE_BEACONS_H
@@ -35,8 +35,6 @@ void beacons_close(struct node *n, gw_time now);
 
 /* Whose datagram is it?  NULL: of none that we are connected to. */
 struct beacon_ref *beacons_of_path(struct node *n, const struct path *path);
-void beacons_address_reply(struct node *n, const struct path *path, const uint8_t *data, size_t len,
-			   gw_time now);
 
 gw_time beacons_due(const struct node *n);
 void beacons_expire(struct node *n, gw_time now);

@@ -6,6 +6,7 @@
 #include "core/beacons.h"
 #include "core/connection.h"
 #include "core/dial.h"
+#include "core/ladder.h"
 #include "core/mtu.h"
 #include "core/outbox.h"
 #include "core/peer.h"
@@ -218,7 +219,7 @@ void node_receive(struct node *n, const struct path *path, const uint8_t *data, 
 		relayed_receive(n, path, data, len, now);
 		break;
 	case DATAGRAM_ADDRESS_REPLY:
-		beacons_address_reply(n, path, data, len, now);
+		ladder_address_reply(n, path, data, len, now);
 		break;
 	case DATAGRAM_PUNCH:
 		punch_receive(n, path, data, len, now);
