@@ -223,9 +223,11 @@ static void test_refusal_lost_in_a_move(void **state)
 	s = pair_open(p, "nothing");
 	pair_run(p, 100 * GW_USEC);
 	p->n[0].cut = true; /* what is under way arrives, the answer does not */
-	pair_run(p, 2 * GW_MSEC);
+	pair_run(p, 1500 * GW_USEC);
 	p->n[0].cut = false;
-	for (int i = 0; i < 4; i++) {
+	/* One acknowledgement, and soon: ngtcp2 1.x adds a PING to them after a round trip, and what
+	 * answers that tells the peer of its loss. */
+	for (int i = 0; i < 2; i++) {
 		assert_int_equal(stream_write(s, "more", 4, p->now), 4);
 		pair_run(p, 100 * GW_USEC);
 	}
