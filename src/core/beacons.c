@@ -181,8 +181,7 @@ void beacons_dial(struct beacon_ref *b, gw_time now)
 	race_udp(b, now);
 }
 
-/* 0-1 s at first, then doubling to a minute, +- 50 %: no herd when a beacon comes back. */
-static void redial_later(struct beacon_ref *b, gw_time now)
+void beacons_redial_later(struct beacon_ref *b, gw_time now)
 {
 	gw_time gap = b->failures > 6 ? 60 * GW_SEC : GW_SEC << b->failures;
 
@@ -196,7 +195,7 @@ static void redial_later(struct beacon_ref *b, gw_time now)
 
 void beacons_give_up(struct beacon_ref *b, gw_time now)
 {
-	redial_later(b, now);
+	beacons_redial_later(b, now);
 	relayed_beacon_failed(b, now);
 }
 

@@ -11,6 +11,8 @@
 void beacons_dial(struct beacon_ref *b, gw_time now);
 /* One more handshake, by this path. */
 void beacons_race(struct beacon_ref *b, const struct path *path, gw_time now);
+/* 0-1 s at first, then doubling to a minute, +- 50 %: no herd when a beacon comes back. */
+void beacons_redial_later(struct beacon_ref *b, gw_time now);
 /* No way to it was found this time. */
 void beacons_give_up(struct beacon_ref *b, gw_time now);
 /* Nothing is being tried. */

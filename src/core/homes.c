@@ -4,6 +4,8 @@
 #include "core/beacons_internal.h"
 #include "core/records.h"
 
+enum { DRAINED_FAILURES = 3 }; /* dialled 4-12 s later: not while it drains */
+
 static bool usable(const struct beacon_ref *b)
 {
 	return b->configured && b->link && b->welcome && !b->draining && !b->suspect;
@@ -53,16 +55,23 @@ static size_t dialling(const struct node *n)
 	return count;
 }
 
-/* Those that are neither home nor spare are left. */
+/* Those that are neither home nor spare are left; without a spare only those that drain, and these
+ * are dialled again. */
 static void leave_extras(struct node *n, gw_time now)
 {
 	list_each(&n->refs, i, tmp) {
 		struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
 
-		if (b->role == REF_EXTRA && b->channels == 0 && (b->link || b->n_racers > 0)) {
-			beacons_drop_links(b, now);
-			b->redial_at = GW_NEVER;
-		}
+		if (b->role != REF_EXTRA || b->channels > 0 || (!b->link && b->n_racers == 0) ||
+		    (!n->homes_complete && !b->draining))
+			continue;
+		beacons_drop_links(b, now);
+		b->redial_at = GW_NEVER;
+		if (n->homes_complete)
+			continue;
+		if (b->failures < DRAINED_FAILURES)
+			b->failures = DRAINED_FAILURES;
+		beacons_redial_later(b, now);
 	}
 }
 
@@ -94,9 +103,8 @@ void homes_choose(struct node *n, gw_time now)
 			b->role = b == home ? REF_HOME : b == spare ? REF_SPARE : REF_EXTRA;
 	}
 	n->homes_complete = spare != NULL;
-	if (spare)
-		leave_extras(n, now);
-	else
+	leave_extras(n, now);
+	if (!spare)
 		homes_dial_all(n, now);
 	if (changed) {
 		records_publish(n, now);

@@ -558,6 +558,29 @@ static void test_spare_comes_back(void **state)
 	stop(w);
 }
 
+/* A beacon that drains is left for the spare at once, and is the spare when it is there again. */
+static void test_draining_is_left(void **state)
+{
+	static const struct beacon_frame DRAIN = { .type = BEACON_DRAIN, .drain.seconds = 5 };
+	struct world *w = start(2, 0);
+
+	(void)state;
+	run(w, 2 * GW_SEC);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(ready(w), 2);
+		link_send(w->b[i].link, &DRAIN);
+		run(w, 100 * GW_MSEC);
+		assert_null(w->b[i].link);
+		assert_non_null(w->b[1 - i].link);
+		assert_int_equal(ready(w), 1);
+		run(w, 3 * GW_SEC);
+		assert_null(w->b[i].link);
+		run(w, 12 * GW_SEC);
+	}
+	assert_int_equal(ready(w), 2);
+	stop(w);
+}
+
 /* A third one that relayed something when home and spare were chosen is left a minute later. */
 static void test_extra_is_left(void **state)
 {
@@ -663,6 +686,7 @@ int main(void)
 		cmocka_unit_test(test_older_record),
 		cmocka_unit_test(test_records_bounded),
 		cmocka_unit_test(test_spare_comes_back),
+		cmocka_unit_test(test_draining_is_left),
 		cmocka_unit_test(test_extra_is_left),
 		cmocka_unit_test(test_broken_protocol),
 		cmocka_unit_test(test_wall_clock_is_set),
