@@ -89,8 +89,10 @@ static void doubt_ticket(const char *text)
 	for (size_t i = 0; i < t.endpoint_count; i++)
 		if (addr_parse(&a, t.endpoints[i]) < 0 || !addr_is_private(&a))
 			return;
-	fprintf(stderr, "godwit: only the same network can reach this: there is no beacon\n"
-			"  try: --beacon ADDRESS@HOST:PORT, as `godwit beacon` prints it\n");
+	fprintf(stderr,
+		"godwit: %s can reach this: there is no beacon\n"
+		"  try: --beacon ADDRESS@HOST:PORT, as `godwit beacon` prints it\n",
+		t.endpoint_count > 0 ? "only the same network" : "nobody");
 }
 
 static void expose_event(void *user, const json_t *event)

@@ -104,7 +104,10 @@ static void explain_unreachable(const struct op *op, struct failure *f)
 				     "reached; behind a NAT give it a --beacon");
 			break;
 		}
-		fail_message(f, "no endpoint of that address is known");
+		if (op->agent->relay_only)
+			fail_message(f, "there is no beacon, and --relay-only uses nothing else");
+		else
+			fail_message(f, "no endpoint of that address is known");
 		fail_hint(f,
 			  "--beacon ADDRESS@HOST:PORT, or a ticket in its place: `godwit ticket` "
 			  "on the other machine");

@@ -95,10 +95,15 @@ void dial_start(struct peer *p, gw_time now)
 	dial_schedule(p, now);
 }
 
+static bool has_endpoints(const struct peer *p)
+{
+	return p->n_endpoints > 0 && !p->node->config.relay_only;
+}
+
 void dial_asked(struct peer *p, gw_time now)
 {
 	p->asked_at = now;
-	if (p->n_endpoints == 0)
+	if (!has_endpoints(p))
 		dial_now(p, now);
 	else
 		dial_start(p, now);
@@ -152,8 +157,8 @@ static void race(struct peer *p, const struct path *path, gw_time now)
 void dial_unreachable(struct peer *p, gw_time now)
 {
 	(void)now;
-	if (dial_active(p) && dial_racers(p) == 0 && p->lookups_open == 0 &&
-	    (p->n_endpoints == 0 || p->node->config.relay_only) && !relayed_pending(p))
+	if (dial_active(p) && dial_racers(p) == 0 && p->lookups_open == 0 && !has_endpoints(p) &&
+	    !relayed_pending(p))
 		peer_raise(p, GW_E_UNREACHABLE);
 }
 
@@ -200,10 +205,10 @@ static void attempt(struct peer *p, gw_time now)
 	static const gw_time GAPS[] = { 200 * GW_MSEC, 300 * GW_MSEC, 500 * GW_MSEC };
 	gw_time gap = now - p->dial_started < REDIAL_FAST_FOR ? REDIAL_FAST : REDIAL_SLOW;
 
-	if (p->n_endpoints == 0 && !relayed_possible(p))
+	if (!has_endpoints(p) && !relayed_possible(p))
 		peer_raise(p, GW_E_UNREACHABLE);
 	relayed_attempt(p, now);
-	for (size_t i = 0; i < p->n_endpoints && !p->node->config.relay_only; i++) {
+	for (size_t i = 0; i < p->n_endpoints && has_endpoints(p); i++) {
 		struct path path = { .remote = p->endpoints[i] };
 
 		race(p, &path, now);
