@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "cli/agent.h"
@@ -247,12 +248,47 @@ static json_t *borrow_beacons(struct cli *c, const struct home *home)
 	return list;
 }
 
+/* Not the default action: a router's port mapping is to be taken back first. */
+static int signals_fd(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int exit_of_signal(int fd)
+{
+	struct signalfd_siginfo info;
+
+	return read(fd, &info, sizeof(info)) == sizeof(info) && info.ssi_signo == SIGINT
+		       ? EXIT_INTERRUPTED
+		       : EXIT_OK;
+}
+
+static void print(const struct cli *c, const struct netcheck *n)
+{
+	json_t *j;
+
+	if (!c->json) {
+		print_text(n);
+		return;
+	}
+	j = to_json(n);
+	print_json(j);
+	json_decref(j);
+}
+
 static int check(struct cli *c, gw_time timeout)
 {
 	struct netcheck result;
-	json_t *beacons = NULL, *j;
+	json_t *beacons = NULL;
 	struct home home;
-	int rv;
+	int rv, stop_fd;
 
 	if (home_open(&home, setting_get(&c->settings, SETTING_HOME), true, &c->failure) < 0)
 		return -1;
@@ -260,20 +296,19 @@ static int check(struct cli *c, gw_time timeout)
 		beacons = borrow_beacons(c, &home);
 	if (!c->json && fancy(STDERR_FILENO))
 		fprintf(stderr, "Looking at the network ...\r");
-	rv = netcheck_run(&result, &home, &c->settings, timeout, &c->failure);
+	stop_fd = signals_fd();
+	rv = netcheck_run(&result, &home, &c->settings, timeout, stop_fd, &c->failure);
 	if (!c->json && fancy(STDERR_FILENO))
 		fprintf(stderr, "%26s\r", "");
 	home_close(&home);
-	if (rv == 0 && c->json) {
-		j = to_json(&result);
-		print_json(j);
-		json_decref(j);
-	} else if (rv == 0) {
-		print_text(&result);
-	}
+	if (rv == 0 && result.stopped)
+		rv = exit_of_signal(stop_fd);
+	else if (rv == 0)
+		print(c, &result);
+	close(stop_fd);
 	json_decref(beacons);
-	if (rv < 0)
-		return -1;
+	if (rv < 0 || result.stopped)
+		return rv;
 	return result.n_beacons == 0 || result.udp == ANSWER_YES || any_tls(&result)
 		       ? EXIT_OK
 		       : EXIT_UNREACHABLE;

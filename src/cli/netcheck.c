@@ -39,6 +39,7 @@ struct check {
 	struct portmap *portmap;
 	struct target targets[BEACONS_MAX];
 	gw_time deadline;
+	struct loop_source *stop;
 };
 
 const char *behaviour_name(enum behaviour b)
@@ -223,7 +224,7 @@ static void wait_until(struct check *c, bool (*done)(const struct check *), gw_t
 {
 	gw_time until = time_min(c->deadline, loop_clock() + patience), now;
 
-	while (!done(c) && (now = loop_clock()) < until)
+	while (!c->out->stopped && !done(c) && (now = loop_clock()) < until)
 		loop_run_once(c->loop, until - now);
 }
 
@@ -452,9 +453,22 @@ static void on_portmap(void *user, const struct portmap_info *info)
 	(void)info;
 }
 
-static int start(struct check *c, struct home *home, const struct settings *s, struct failure *f)
+static void on_stop(void *user, int fd, unsigned events)
 {
-	if (loop_new(&c->loop) < 0 || prober_init(&c->prober, c->loop) < 0)
+	struct check *c = user;
+
+	(void)fd;
+	(void)events;
+	c->out->stopped = true;
+	loop_remove(c->stop); /* who gave the descriptor reads it */
+	c->stop = NULL;
+}
+
+static int start(struct check *c, struct home *home, const struct settings *s, int stop_fd,
+		 struct failure *f)
+{
+	if (loop_new(&c->loop) < 0 || prober_init(&c->prober, c->loop) < 0 ||
+	    !(c->stop = loop_add(c->loop, stop_fd, LOOP_IN, on_stop, c)))
 		return fail_errno(f, errno, "cannot start");
 	look_at_host(c->out);
 	for (size_t i = 0; i < c->out->n_beacons; i++) {
@@ -481,6 +495,7 @@ static void finish(struct check *c)
 		portmap_info(c->portmap, &c->out->portmap);
 	portmap_free(c->portmap);
 	loop_remove(c->source);
+	loop_remove(c->stop);
 	godwit_node_free(c->node);
 	prober_clear(&c->prober);
 	if (c->loop)
@@ -489,7 +504,7 @@ static void finish(struct check *c)
 }
 
 int netcheck_run(struct netcheck *out, struct home *home, const struct settings *s, gw_time timeout,
-		 struct failure *f)
+		 int stop_fd, struct failure *f)
 {
 	struct check *c = calloc(1, sizeof(*c));
 
@@ -499,7 +514,7 @@ int netcheck_run(struct netcheck *out, struct home *home, const struct settings 
 	out->portmap.protocol = PORTMAP_PROTOCOLS;
 	c->out = out;
 	c->deadline = loop_clock() + timeout;
-	if (start(c, home, s, f) < 0) {
+	if (start(c, home, s, stop_fd, f) < 0) {
 		finish(c);
 		return -1;
 	}

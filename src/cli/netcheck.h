@@ -50,10 +50,11 @@ struct netcheck {
 	enum answer hairpinning;
 	struct portmap_info portmap;
 	bool connected_udp; /* to some beacon */
+	bool stopped;       /* before the end */
 };
 
-/* Takes up to `timeout`.  The beacons' texts were checked. */
+/* Takes up to `timeout`, or until `stop_fd` can be read.  The beacons' texts were checked. */
 int netcheck_run(struct netcheck *out, struct home *home, const struct settings *s, gw_time timeout,
-		 struct failure *f);
+		 int stop_fd, struct failure *f);
 
 #endif

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a user found by trying: the right exit status, at once, and a message that says what is wrong."""
 import json
+import signal
+import time
 
 from netlab import Node, wait
 
@@ -27,3 +29,27 @@ def test_acceptance_relay_only_offer(w):
 
 
 test_acceptance_relay_only_offer.world = {"direct": True}
+
+
+def test_acceptance_netcheck_signals(w):
+    """Ctrl-C ends netcheck with 130, SIGTERM with 0, both at once and without half a result."""
+    beacon = f"{Node(w.a, 'server').address}@10.9.1.1:4999/4999"  # nobody answers there
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)):
+        client = Node(w.b, f"client{number}")
+        p = client.spawn("netcheck", "--beacon", beacon, "--timeout", "60")
+        wait(lambda: caught(p.child.pid, number), 10, "netcheck to be in the middle of it")
+        at = time.monotonic()
+        p.signal(number)
+        wait(lambda: not p.running(), 5, "netcheck to end")
+        assert p.child.returncode == status and p.out() == "", (number, p.child.returncode, p.out())
+        assert time.monotonic() - at < 4
+
+
+def caught(pid, number):
+    """Blocked by the process: it reads the signal itself."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        mask = next(int(line.split()[1], 16) for line in f if line.startswith("SigBlk"))
+    return mask >> (number - 1) & 1
+
+
+test_acceptance_netcheck_signals.world = {"direct": True}
