@@ -28,6 +28,8 @@ bool agent_is_ready(const struct agent *a);
 typedef void agent_ready_fn(void *user);
 void agent_on_ready(struct agent *a, agent_ready_fn *fn, void *user);
 
+/* For all of them, with why each does not answer. */
+enum { BEACONS_TEXT_MAX = 1400 };
 enum beacon_verdict { BEACONS_NONE, BEACONS_SILENT, BEACONS_ANSWER };
 /* Our own beacons, and those of a ticket (or NULL).  `out`: those that answer, or each that does
  * not and why. */

@@ -18,10 +18,10 @@ enum exit_code {
 };
 
 struct failure {
-	int exit;          /* enum exit_code */
-	char code[24];     /* a stable word: godwit_error_name(), "usage", "no-node", ... */
-	char message[400]; /* what went wrong */
-	char hint[400];    /* what to do */
+	int exit;           /* enum exit_code */
+	char code[24];      /* a stable word: godwit_error_name(), "usage", "no-node", ... */
+	char message[1500]; /* what went wrong */
+	char hint[400];     /* what to do */
 };
 
 /* All return -1, so that `return fail_...()` reads well. */

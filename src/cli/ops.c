@@ -95,7 +95,7 @@ static bool has_endpoints(const struct op *op)
 static void explain_unreachable(const struct op *op, struct failure *f)
 {
 	bool endpoints = has_endpoints(op);
-	char which[256];
+	char which[BEACONS_TEXT_MAX];
 
 	switch (agent_judge_beacons(op->agent, &op->to, which, sizeof(which))) {
 	case BEACONS_NONE:
@@ -336,7 +336,7 @@ static void expose_told(struct op *op)
 
 static void expose_tell(struct op *op)
 {
-	char ticket[GODWIT_TICKET_SIZE], target[TARGET_TEXT_MAX], which[256] = "";
+	char ticket[GODWIT_TICKET_SIZE], target[TARGET_TEXT_MAX], which[BEACONS_TEXT_MAX] = "";
 	const struct target *t = offer_target(op->offer);
 	int rv = godwit_node_ticket(op->node, NULL, ticket);
 	json_t *event;

@@ -284,7 +284,7 @@ static void on_ready(void *user)
 static void on_not_ready(void *user)
 {
 	struct session *s = user;
-	char which[256];
+	char which[BEACONS_TEXT_MAX];
 
 	if (s->ready)
 		return;

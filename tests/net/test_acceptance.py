@@ -5,6 +5,7 @@ import signal
 import time
 
 from netlab import Node, wait
+from test_services import two_lines
 
 
 def test_acceptance_relay_only_without_beacon(w):
@@ -53,3 +54,16 @@ def caught(pid, number):
 
 
 test_acceptance_netcheck_signals.world = {"direct": True}
+
+
+def test_acceptance_every_silent_beacon(w):
+    """Eight beacons that do not answer: the message names all, and why, and is not cut."""
+    key = Node(w.a, "server").address
+    beacons = [f"--beacon={key}@10.9.1.1:{port}/{port}" for port in range(5001, 5009)]
+    r = Node(w.b, "client").run("ping", key, "-c", "1", *beacons)
+    two_lines(r, 4)
+    what = r.err.splitlines()[0]
+    assert what.count("(TLS: 10.9.1.1:") == 8 and what.endswith(")"), what
+
+
+test_acceptance_every_silent_beacon.world = {"direct": True}
