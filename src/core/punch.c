@@ -543,7 +543,8 @@ static bool udp_blocked(const struct node *n)
 	return any;
 }
 
-/* Does anybody see the peer's UDP socket? */
+/* Does the peer know how others see it?  Not where UDP is blocked, nor without a beacon of its
+ * own: which of them is for the peer to say. */
 static bool is_seen(const struct wire_candidates *theirs)
 {
 	for (size_t i = 0; i < theirs->count; i++)
@@ -570,7 +571,7 @@ const char *peer_why_relayed(const struct peer *p, gw_time now)
 	if (u->spray)
 		return "guessing the ports of a NAT";
 	if (!is_seen(&u->theirs))
-		return "UDP is blocked at the peer";
+		return "the peer tells only local addresses";
 	if (u->n_targets == 0)
 		return "no address of the peer can be reached from here";
 	if ((punch_mapping(p->node) & CANDIDATES_DEPENDENT) &&

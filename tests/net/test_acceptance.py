@@ -5,6 +5,7 @@ import signal
 import time
 
 from netlab import Node, wait
+from test_beacon import pair
 from test_services import two_lines
 
 
@@ -67,3 +68,12 @@ def test_acceptance_every_silent_beacon(w):
 
 
 test_acceptance_every_silent_beacon.world = {"direct": True}
+
+
+def test_acceptance_why_of_a_visitor(w):
+    """Who has only a ticket cannot tell how others see it; that does not mean that its UDP is blocked."""
+    _, server, client = pair(w)
+    ticket = server.ticket("echo")
+    client.spawn("ping", ticket)
+    why = wait(lambda: (server.peer().get("path") or {}).get("why", "").removeprefix("looking for a direct path"), 10, "a reason")
+    assert why == "the peer tells only local addresses", why

@@ -161,7 +161,7 @@ def test_nat_udp_blocked_midstream(w):
     p.talk.goes_on(30)
     p.wait_path("relay", transport="tls", why="UDP is blocked here")
     assert "UDP is blocked here" in p.client.ok("status"), p.client.ok("status")
-    wait(lambda: p.server.peer()["path"]["why"] in ("UDP is blocked at the peer", "the peer answers no probe"), 20,
+    wait(lambda: p.server.peer()["path"]["why"] in ("the peer tells only local addresses", "the peer answers no probe"), 20,
          "the other side to give up")
     w.block_udp("A", False)
     p.wait_path("direct", 90)
@@ -182,7 +182,7 @@ def test_nat_no_udp_at_peer(w):
     """The other side has no UDP: its reason is told."""
     _, flags = beacons(w)
     p = Pair(w, flags)
-    p.wait_path("relay", transport="udp", why="UDP is blocked at the peer")
+    p.wait_path("relay", transport="udp", why="the peer tells only local addresses")
     p.finish()
 
 
