@@ -36,8 +36,14 @@ static int make_directories(const char *path)
 		if (was != '/' && was != '\0')
 			continue;
 		*c = '\0';
-		if (mkdir(part, 0700) != 0 && errno != EEXIST && access(part, F_OK) != 0)
-			return -1;
+		if (mkdir(part, 0700) != 0 && errno != EEXIST) {
+			int error = errno;
+
+			if (access(part, F_OK) != 0) {
+				errno = error;
+				return -1;
+			}
+		}
 		*c = was;
 		if (was == '\0')
 			return 0;
@@ -272,7 +278,7 @@ static int from_home(const struct home *h, struct identity *out, struct failure 
 	snprintf(path, sizeof(path), "%s/identity.pem", h->path);
 	rv = identity_load_or_create(out, path);
 	if (rv == GW_E_PERMISSION && access(path, F_OK) != 0)
-		return fail_errno(f, errno ? errno : EACCES, "cannot make %.300s", path);
+		return fail_errno(f, EACCES, "cannot make %.300s", path);
 	return rv < 0 ? explain_key(f, rv, path) : 0;
 }
 

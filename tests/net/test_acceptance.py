@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a user found by trying: the right exit status, at once, and a message that says what is wrong."""
 import json
+import re
 import signal
 import time
 
@@ -77,3 +78,13 @@ def test_acceptance_why_of_a_visitor(w):
     client.spawn("ping", ticket)
     why = wait(lambda: (server.peer().get("path") or {}).get("why", "").removeprefix("looking for a direct path"), 10, "a reason")
     assert why == "the peer tells only local addresses", why
+
+
+def test_acceptance_home_cannot_be_made(w):
+    """The reason is told, not that what could not be made is missing."""
+    r = Node(w.a, "node").run("id", "--home", "/sys/godwit")
+    two_lines(r, 1)
+    assert re.search("not permitted|denied", r.err), r.err
+
+
+test_acceptance_home_cannot_be_made.world = {"loopback": True}
