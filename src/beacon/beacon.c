@@ -97,9 +97,11 @@ void beacon_config_init(struct beacon_config *c)
 
 static bool accept_key(struct link *l)
 {
-	const struct beacon *b = l->host->user;
+	struct beacon *b = l->host->user;
+	bool allowed = !b->allow_items || keymap_get(&b->allowed, l->key);
 
-	return !b->allow_items || keymap_get(&b->allowed, l->key);
+	b->stats.refused += !allowed;
+	return allowed;
 }
 
 static bool copy_allowed(struct beacon *b, const struct beacon_config *c)

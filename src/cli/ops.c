@@ -118,7 +118,7 @@ static void explain_unreachable(const struct op *op, struct failure *f)
 		fail_hint(f, "godwit netcheck, or another --beacon");
 		break;
 	case BEACONS_ANSWER:
-		fail_message(f, "%sthe peer is not connected to %s",
+		fail_message(f, "%sthe peer is not connected to %s, or does not answer there",
 			     endpoints ? "the peer does not answer directly, and " : "", which);
 		fail_hint(f, "see that the other node runs, and with which --beacon; or ask it for "
 			     "a fresh `godwit ticket`");

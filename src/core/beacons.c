@@ -515,7 +515,7 @@ void beacon_describe(const struct beacon_ref *b, struct beacon_info *out)
 	memcpy(out->host, b->host, sizeof(out->host));
 	out->udp_port = b->udp_port;
 	out->tls_port = b->tls_port;
-	out->state = b->welcome                                                 ? BEACON_READY
+	out->state = b->welcome && !b->suspect                                  ? BEACON_READY
 		     : b->n_racers > 0 || b->resolving || b->link || b->tls_via ? BEACON_DIALING
 										: BEACON_DOWN;
 	out->configured = b->configured;

@@ -24,6 +24,7 @@ void beacons_check_all(struct node *n, gw_time now)
 static void unsettle(struct beacon_ref *b, gw_time now)
 {
 	b->unsettled = true;
+	b->ping_gap = DOUBT_PING;
 	b->ping_at = now + DOUBT_PING;
 	if (b->link->path.via || dial_ways_out(b->node, &b->link->path.remote) > 0) {
 		b->ping_at = GW_NEVER;
@@ -64,10 +65,13 @@ void beacons_doubt(struct node *n, gw_time now)
 	list_each(&n->refs, i, tmp) {
 		struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
 
-		if (!b->link || b->link->path.via || b->unsettled)
+		if (!b->link || b->link->path.via || b->ping_at != GW_NEVER)
 			continue;
+		if (!b->unsettled)
+			b->ping_gap = DOUBT_PING;
 		b->unsettled = true;
-		b->ping_at = now + DOUBT_PING;
+		b->ping_at = now + b->ping_gap;
+		b->ping_gap *= 2;
 	}
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/beacons_internal.h"
 #include "core/outbox.h"
+#include "core/punch.h"
 #include "core/spray.h"
 
 /* --- TLS --- */
@@ -147,7 +148,6 @@ void ladder_address_reply(struct node *n, const struct path *path, const uint8_t
 {
 	struct wire_address_reply r;
 
-	(void)now;
 	if (wire_address_reply_decode(&r, data, len) <= 0) {
 		n->stats.drop_malformed++;
 		return;
@@ -168,5 +168,8 @@ void ladder_address_reply(struct node *n, const struct path *path, const uint8_t
 		move_to(b, &back);
 		b->udp_at = GW_NEVER;
 		ladder_close_tls(b);
+		/* There may be direct paths again. */
+		list_each(&n->peers, j, tmp2)
+			punch_network_changed(container_of(j, struct peer, all_link), now);
 	}
 }

@@ -135,7 +135,8 @@ struct beacon_ref {
 	gw_time redial_at; /* GW_NEVER: not wanted */
 	gw_time tls_at;    /* try TLS, if nothing has been heard by then; GW_NEVER */
 	gw_time udp_at;    /* on TLS: ask for UDP again; GW_NEVER */
-	gw_time ping_at;   /* unsettled: no event has told of the network by then; GW_NEVER */
+	gw_time ping_at;   /* unsettled: ask then; GW_NEVER */
+	gw_time ping_gap;  /* before the next time, if the system refuses that, too */
 	gw_time used_at;   /* a visit that nobody uses ends */
 	unsigned failures, udp_tries;
 	uint64_t publish_request; /* in progress, or 0 */
