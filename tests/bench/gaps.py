@@ -5,8 +5,6 @@ Two hosts behind NATs of their own (eim-apdf), further networks to move to, two 
 round trip away.  1,000 bytes each 2 ms go one way through `forward` and `expose`; the receiver
 notes when each read returned.  A gap is the longest time between two reads from the event on."""
 import contextlib
-import importlib.machinery
-import importlib.util
 import json
 import os
 import re
@@ -17,9 +15,12 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(HERE, "..", "net"))
+import netlab  # noqa: E402
+from natlab import laboratory  # noqa: E402
+from netlab import wait  # noqa: E402
+
 FLOW = os.path.join(HERE, "flow.py")
-LAB = os.path.join(TOP, "tests", "lab", "lab")
 SPEC = """
 server one delay=10
 server two delay=10
@@ -30,32 +31,12 @@ site D eim-apdf
 """
 
 
-def load_lab():
-    """The laboratory's program, as a module."""
-    loader = importlib.machinery.SourceFileLoader("natlab", LAB)
-    spec = importlib.util.spec_from_loader("natlab", loader)
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
-
-
-def wait(condition, seconds, what):
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds} s for {what}")
-        time.sleep(0.005)
-
-
 class Gaps:
     """One laboratory with beacons, a server b and a client a, and a flow between them."""
 
-    def __init__(self, module, binary, upward, a="eim-apdf", b="eim-apdf", flags=(), every_ms=2, size=1000):
-        self.lab = module.Lab(f"gaps{os.getpid()}")
-        self.binary, self.upward, self.flags, self.every = binary, upward, list(flags), [str(every_ms), str(size)]
+    def __init__(self, upward, a="eim-apdf", b="eim-apdf", flags=(), every_ms=2, size=1000):
+        self.lab = laboratory().Lab(f"gaps{os.getpid()}")
+        self.binary, self.upward, self.flags, self.every = netlab.binary(), upward, list(flags), [str(every_ms), str(size)]
         self.kinds = (a, b)
         self.dir = tempfile.mkdtemp(prefix="godwit-gaps-")
 
@@ -157,9 +138,9 @@ class Gaps:
         return next(name for name in ("one", "two") if self.lab.s["hosts"][name]["ip"] == via)
 
 
-def switch(module, binary, upward):
+def switch(upward):
     """The longest gap of a stream of 200 Mbit/s that begins relayed, until 2 s after it has become direct."""
-    with Gaps(module, binary, upward, size=50000) as g:
+    with Gaps(upward, size=50000) as g:
         g.start()
         first = g.times()[0]
         g.wait_path("direct")
@@ -167,9 +148,9 @@ def switch(module, binary, upward):
         return g.gap(first), (direct - first) * 1000
 
 
-def until_direct(module, binary, kinds):
+def until_direct(kinds):
     """From the start of `ping --until-direct` to the first direct reply."""
-    with Gaps(module, binary, True, *kinds) as g:
+    with Gaps(True, *kinds) as g:
         g.start_server()
         at = time.monotonic()
         g.godwit("a", "ping", g.address, "--until-direct", "-i", "0.02", *g.beacons)
@@ -217,26 +198,24 @@ EVENTS = {
 }
 
 
-def one(module, binary, name, upward):
+def one(name, upward):
     if name == "switch":
-        return switch(module, binary, upward)
+        return switch(upward)
     if ":" in name:
-        return until_direct(module, binary, name.split(":"))
+        return until_direct(name.split(":"))
     options, prepare, event, _ = EVENTS[name]
-    with Gaps(module, binary, upward, **options) as g:
+    with Gaps(upward, **options) as g:
         g.start()
         prepare(g)
         return g.during(lambda: event(g)), g.took
 
 
 def main(argv):
-    module = load_lab()
-    module.enter_private()
+    laboratory().enter_private()
     name, upward, runs = argv[1], argv[2] == "up", int(argv[3])
-    binary = os.environ.get("GODWIT") or os.path.join(TOP, "build", "godwit")
     for _ in range(runs):
         try:
-            print("%.1f %.1f" % one(module, binary, name, upward), flush=True)
+            print("%.1f %.1f" % one(name, upward), flush=True)
         except AssertionError as e:
             print(f"FAILED {e}", flush=True)
 
