@@ -355,7 +355,7 @@ static void fill_settings(const struct connection *c, ngtcp2_settings *s, gw_tim
 {
 	ngtcp2_settings_default(s);
 	s->initial_ts = now;
-	s->cc_algo = c->node->config.bbr ? NGTCP2_CC_ALGO_BBR : NGTCP2_CC_ALGO_CUBIC;
+	s->cc_algo = c->node->config.bbr ? QUIC_BBR : NGTCP2_CC_ALGO_CUBIC;
 	s->max_tx_udp_payload_size = c->mtu.ceiling;
 	s->no_tx_udp_payload_size_shaping = 1;
 	s->no_pmtud = 1;
@@ -416,7 +416,7 @@ static struct connection *connection_new(struct node *n, bool dialler, const str
 	c->quic_path = *path;
 	c->migrated_to = path->remote;
 	c->created_at = c->state_since = c->heard_at = c->progress_at = c->now = now;
-	c->stream_heard_at = c->outstanding_since = GW_NEVER;
+	c->stream_heard_at = c->outstanding_since = c->answer_at = GW_NEVER;
 	c->control_id = -1;
 	c->tls.accept = peer_accept_key;
 	list_init(&c->rx_segments);
@@ -718,8 +718,9 @@ static void note_heard(struct connection *c, const struct path *path, gw_time no
 		c->path.ifindex = path->ifindex;
 }
 
-void connection_note_outstanding(struct connection *c, size_t bytes_in_flight, gw_time now)
+void connection_note_outstanding(struct connection *c, uint64_t bytes_in_flight, gw_time now)
 {
+	c->in_flight = bytes_in_flight;
 	if (bytes_in_flight == 0) {
 		c->outstanding_since = GW_NEVER;
 	} else if (c->outstanding_since == GW_NEVER) {
@@ -743,7 +744,7 @@ void connection_hello(struct connection *c)
 	c->hello_sent = true;
 }
 
-static void begin_control(struct connection *c)
+void connection_begin_control(struct connection *c)
 {
 	if (!c->confirmed || !c->dialler || c->control_id >= 0)
 		return;
@@ -782,7 +783,7 @@ void connection_read(struct connection *c, const struct path *path, const uint8_
 {
 	struct path quic_path = { .remote = path->remote };
 	struct sockaddr_storage store[2];
-	struct quic_stat before, after;
+	struct quic_stat stat;
 	ngtcp2_pkt_info info = { 0 };
 	ngtcp2_path ng_path;
 	int rv;
@@ -797,7 +798,6 @@ void connection_read(struct connection *c, const struct path *path, const uint8_
 	fill_path(&quic_path, store, &ng_path);
 	c->now = now;
 	c->heard = false;
-	quic_stat_get(c->quic, &before);
 	rv = ngtcp2_conn_read_pkt(c->quic, &ng_path, &info, data, len, now);
 	if (rv != 0) {
 		read_failed(c, rv, now);
@@ -805,16 +805,16 @@ void connection_read(struct connection *c, const struct path *path, const uint8_
 	}
 	if (c->state == CONN_CLOSED)
 		return;
-	quic_stat_get(c->quic, &after);
-	if (c->heard || after.bytes_in_flight < before.bytes_in_flight)
+	quic_stat_get(c->quic, &stat);
+	if (c->heard || stat.bytes_in_flight < c->in_flight)
 		note_heard(c, path, now);
-	connection_note_outstanding(c, (size_t)after.bytes_in_flight, now);
-	begin_control(c);
-	if (c->state == CONN_USED)
-		peer_set_send_buffer(c->peer, after.cwnd);
+	c->in_flight = stat.bytes_in_flight;
+	c->n_unanswered++;
+	/* What follows from it is done once for all packets that have come: connection_write(). */
 	if (c->state != CONN_RETIRED)
 		connection_touch(c);
-	connection_schedule(c, now);
+	else
+		connection_schedule(c, now);
 }
 
 void connection_send(struct connection *c, const struct frame *f)
@@ -862,6 +862,7 @@ void connection_schedule(struct connection *c, gw_time now)
 		break;
 	case CONN_USED:
 		at = time_min(liveness_due(c), ngtcp2_conn_get_expiry(c->quic));
+		at = time_min(at, c->answer_at);
 		break;
 	case CONN_RETIRED:
 		at = c->state_since + RETIRE_LINGER;
@@ -871,6 +872,14 @@ void connection_schedule(struct connection *c, gw_time now)
 	}
 	if (heap_set(&c->node->conn_timers, &c->timer, at) < 0)
 		connection_kill(c, CLOSE_LIMIT, GW_E_NOMEM, now);
+}
+
+/* What was put off is due. */
+static void answer_now(struct connection *c)
+{
+	c->answer_at = GW_NEVER;
+	c->n_unanswered = ANSWER_PACKETS;
+	connection_touch(c);
 }
 
 static void expire_quic(struct connection *c, gw_time now)
@@ -903,6 +912,8 @@ void connection_expire(struct connection *c, gw_time now)
 			expire_quic(c, now);
 		break;
 	case CONN_USED:
+		if (now >= c->answer_at)
+			answer_now(c);
 		peer_check(c, now);
 		if (!c->dialler)
 			follow(c, now); /* back, if the new address was not valid */

@@ -6,12 +6,21 @@
 #include "core/connection.h"
 #include "core/dgram.h"
 #include "core/mtu.h"
+#include "core/peer.h"
 #include "core/relayed.h"
 #include "quic/quic.h"
 #include "core/segment.h"
 
 /* Headers and tag of a packet, as they are at most. */
 enum { LARGE_MARGIN = 32 };
+
+/* What makes a transfer one of bulk. */
+enum { BULK_PACKETS = 16 };
+#define ANSWER_MIN (200 * GW_USEC)
+#define ANSWER_MAX GW_MSEC
+
+/* Of a batch: what one GSO call takes. */
+enum { PACKETS_MAX = 64, BURST_MAX = 65536 };
 
 /* The packets of one batch, as they are written. */
 struct writer {
@@ -198,6 +207,40 @@ static int write_packets(struct writer *w)
 	return 0;
 }
 
+/* How many packets may leave at once.  The library's quantum for BBR is what is sent in the least
+ * round trip, ten packets on a fast and short path; what one batch costs the kernel hardly
+ * depends on its size, so a millisecond's worth may go. */
+static size_t batch_limit(struct connection *c, size_t payload)
+{
+	uint64_t quantum = ngtcp2_conn_get_send_quantum(c->quic), burst;
+	struct quic_stat stat;
+	size_t n;
+
+	quic_stat_get(c->quic, &stat);
+	burst = stat.cwnd * GW_MSEC / (stat.smoothed_rtt + 1);
+	if (burst > BURST_MAX)
+		burst = BURST_MAX;
+	n = (size_t)(burst > quantum ? burst : quantum) / payload;
+	return n < 1 ? 1 : n > PACKETS_MAX ? PACKETS_MAX : n;
+}
+
+/* Acknowledgements of a bulk transfer cost the peer a wake-up each: when there is nothing else to
+ * say they wait for more packets, a quarter of the round trip at most. */
+static bool answer_may_wait(struct connection *c, const struct quic_stat *stat, gw_time now)
+{
+	gw_time most = stat->smoothed_rtt / 4;
+
+	if (c->state != CONN_USED || !c->bulk || c->n_unanswered >= ANSWER_PACKETS ||
+	    c->control_sent < c->control.end || segment_next(c->peer) ||
+	    c->peer->dgrams.count > 0 || ngtcp2_conn_get_expiry(c->quic) <= now)
+		return false;
+	if (c->answer_at == GW_NEVER)
+		c->answer_at = now + (most < ANSWER_MIN   ? ANSWER_MIN
+				      : most > ANSWER_MAX ? ANSWER_MAX
+							  : most);
+	return true;
+}
+
 static bool write_batch(struct connection *c, struct batch *out, gw_time now)
 {
 	struct writer w = { .c = c, .out = out, .payload = c->mtu.payload, .now = now };
@@ -205,8 +248,7 @@ static bool write_batch(struct connection *c, struct batch *out, gw_time now)
 	int rv;
 
 	w.header = c->relay ? WIRE_CHANNEL_HEADER : 0;
-	w.limit = ngtcp2_conn_get_send_quantum(c->quic) / w.payload;
-	w.limit = w.limit < 1 ? 1 : w.limit > 64 ? 64 : w.limit;
+	w.limit = batch_limit(c, w.payload);
 	c->now = now;
 	rv = write_packets(&w);
 	ngtcp2_conn_update_pkt_tx_time(c->quic, now);
@@ -215,8 +257,10 @@ static bool write_batch(struct connection *c, struct batch *out, gw_time now)
 		connection_kill(c, CLOSE_NONE, GW_E_PROTOCOL, now);
 		return out->len > 0;
 	}
+	c->bulk = c->n_unanswered >= BULK_PACKETS;
+	c->n_unanswered = 0;
 	quic_stat_get(c->quic, &stat);
-	connection_note_outstanding(c, (size_t)stat.bytes_in_flight, now);
+	connection_note_outstanding(c, stat.bytes_in_flight, now);
 	connection_schedule(c, now);
 	if (w.full && c->state != CONN_CLOSED)
 		connection_touch(c);
@@ -246,9 +290,31 @@ static bool write_close(struct connection *c, struct batch *out, gw_time now)
 	return true;
 }
 
+/* What the packets that have come call for, before anything is written. */
+static bool nothing_urgent(struct connection *c, gw_time now)
+{
+	struct quic_stat stat;
+
+	if (c->n_unanswered == 0)
+		return false;
+	connection_begin_control(c);
+	quic_stat_get(c->quic, &stat);
+	if (c->state == CONN_USED)
+		peer_set_send_buffer(c->peer, stat.cwnd);
+	if (!answer_may_wait(c, &stat, now)) {
+		c->answer_at = GW_NEVER;
+		return false;
+	}
+	connection_note_outstanding(c, stat.bytes_in_flight, now);
+	connection_schedule(c, now);
+	return true;
+}
+
 bool connection_write(struct connection *c, struct batch *out, gw_time now)
 {
 	if (c->relay && !c->relay->link)
+		return false;
+	if (c->state != CONN_CLOSED && c->state != CONN_RETIRED && nothing_urgent(c, now))
 		return false;
 	switch (c->state) {
 	case CONN_RETIRED:

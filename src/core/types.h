@@ -309,6 +309,12 @@ struct connection {
 	gw_time progress_at;       /* last acknowledged stream byte while some were outstanding */
 	gw_time pinged_at;
 	bool suspect;
+	uint64_t in_flight; /* bytes, as ngtcp2 last said */
+
+	/* acknowledgements, transmit.c */
+	size_t n_unanswered; /* packets read since we last wrote */
+	bool bulk;           /* that were many, the last time */
+	gw_time answer_at;   /* GW_NEVER: nothing is put off */
 
 	struct mtu mtu;
 	struct list rx_segments; /* incoming, alive in ngtcp2 */

@@ -71,6 +71,8 @@ struct quic_close {
 
 #if NGTCP2_VERSION_NUM >= 0x010000
 
+#define QUIC_BBR NGTCP2_CC_ALGO_BBR
+
 /* One more parameter of the path_validation callback. */
 #define QUIC_OLD_PATH __attribute__((unused)) const ngtcp2_path *old_path,
 
@@ -161,6 +163,10 @@ static inline size_t quic_scid_count(ngtcp2_conn *conn)
 typedef ngtcp2_encryption_level quic_level;
 
 #else
+
+/* Version 1 sizes the window by the least round trip alone, which starves a fast and short path:
+ * 65 KB in flight where the ends themselves take longer than the path. */
+#define QUIC_BBR NGTCP2_CC_ALGO_BBR2
 
 #define QUIC_OLD_PATH
 
