@@ -135,6 +135,8 @@ static gw_time link_pass(struct access *l, size_t size, gw_time now)
 		l->busy_until = out;
 	}
 	out += l->delay + jitter;
+	if (l->grain)
+		out += l->grain - out % l->grain;
 	if (late)
 		return out + hold;
 	out = time_max(out, l->last_out);
@@ -215,6 +217,8 @@ enum send_result net_send(struct sim *s, struct proc *p, const struct batch *b)
 	head.site = f->site;
 	head.src = f->addr;
 	head.src.port = c ? c->port : p->port;
+	s->batches++;
+	s->sent_bytes += b->len;
 	for (size_t at = 0; at < b->len; at += b->segment) {
 		head.len = b->len - at < b->segment ? b->len - at : b->segment;
 		p->sent++;

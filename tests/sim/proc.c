@@ -201,7 +201,7 @@ static void check(struct proc *p)
 	struct sim *s = p->sim;
 	struct node_stats st;
 
-	if (p->handles.count > CHECK_EVERY_STREAM_MAX && s->steps % CHECK_EVERY)
+	if (s->measured || (p->handles.count > CHECK_EVERY_STREAM_MAX && s->steps % CHECK_EVERY))
 		return;
 	node_stats_get(p->node, &st);
 	if (st.memory > memory_bound(p, &st))
@@ -254,7 +254,8 @@ static bool transmit(struct proc *p)
 	memset(&b.path, 0, sizeof(b.path));
 	if (!node_transmit(p->node, &b, s->now))
 		return false;
-	check_batch(p, &b);
+	if (!s->measured)
+		check_batch(p, &b);
 	if (s->failure[0])
 		return false;
 	digest(s, s->now);
@@ -316,6 +317,10 @@ static void event(struct proc *p, const struct event *ev)
 {
 	struct stream_info info;
 
+	if (p->on_event) {
+		p->on_event(p, ev);
+		return;
+	}
 	switch (ev->type) {
 	case EVENT_STREAM:
 		stream_describe(ev->stream, &info);
@@ -371,6 +376,7 @@ static void pump_node(struct proc *p)
 
 void proc_pump(struct proc *p)
 {
+	p->sim->wakes++;
 	if (p->is_beacon)
 		beacon_proc_pump(p);
 	else
@@ -391,7 +397,10 @@ void proc_receive(struct proc *p, const struct path *path, const uint8_t *data, 
 		beacon_receive(p->beacon, &from, data, len, p->sim->now);
 	else
 		node_receive(p->node, &from, data, len, p->sim->now);
-	proc_pump(p);
+	if (p->sim->measured)
+		p->touched = p->sim->any_touched = true;
+	else
+		proc_pump(p);
 }
 
 void proc_refresh(struct proc *p)

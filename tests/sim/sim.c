@@ -236,6 +236,16 @@ static struct proc *next_proc(struct sim *s, gw_time *at)
 	return best;
 }
 
+static void pump_touched(struct sim *s)
+{
+	s->any_touched = false;
+	for (unsigned i = 0; i < s->n_procs; i++)
+		if (s->procs[i].touched && s->procs[i].alive) {
+			s->procs[i].touched = false;
+			proc_pump(&s->procs[i]);
+		}
+}
+
 /* One datagram, timer or action.  False when nothing happens until `until`. */
 static bool step(struct sim *s, gw_time until)
 {
@@ -243,6 +253,10 @@ static bool step(struct sim *s, gw_time until)
 	struct proc *p = next_proc(s, &timer_at);
 	gw_time at = time_min(timer_at, item_at);
 
+	if (s->any_touched && at > s->now) {
+		pump_touched(s);
+		return true;
+	}
 	if (at == GW_NEVER || at > until) {
 		s->now = time_max(s->now, until);
 		return false;
@@ -294,8 +308,7 @@ static bool connections_gone(struct sim *s)
 	return true;
 }
 
-/* Step until `done` or `until`. */
-static bool run_until(struct sim *s, bool (*done)(struct sim *s), gw_time until)
+bool sim_run_until(struct sim *s, bool (*done)(struct sim *s), gw_time until)
 {
 	uint64_t steps_at = s->steps;
 	gw_time time_at = s->now;
@@ -372,7 +385,8 @@ static void run_transfers(struct sim *s)
 		gw_time until = time_max(s->last_action, scripts_end(s)) + s->slack;
 
 		/* Actions push the end back, so look again when the time has come. */
-		if (!run_until(s, transfers_done, until) && !s->failure[0] && !s->pending_actions &&
+		if (!sim_run_until(s, transfers_done, until) && !s->failure[0] &&
+		    !s->pending_actions &&
 		    until >= time_max(s->last_action, scripts_end(s)) + s->slack) {
 			report_hang(s);
 			if (!s->failure[0])
@@ -425,7 +439,7 @@ static void run_end_phase(struct sim *s)
 {
 	struct node_stats st;
 
-	if (!s->failure[0] && !run_until(s, streams_gone, s->now + 60 * GW_SEC))
+	if (!s->failure[0] && !sim_run_until(s, streams_gone, s->now + 60 * GW_SEC))
 		for (unsigned i = 0; i < s->n_procs; i++)
 			if (s->procs[i].node && !s->failure[0]) {
 				node_stats_get(s->procs[i].node, &st);
@@ -433,18 +447,19 @@ static void run_end_phase(struct sim *s)
 					sim_fail(s, "%s keeps %zu streams that nobody holds",
 						 s->procs[i].name, st.streams);
 			}
-	run_until(s, never, s->now + 12 * GW_SEC); /* racers and retired connections end ... */
-	if (!s->failure[0] && !run_until(s, races_over, s->now + 60 * GW_SEC)) /* ... and doubts */
+	sim_run_until(s, never, s->now + 12 * GW_SEC); /* racers and retired connections end ... */
+	if (!s->failure[0] &&
+	    !sim_run_until(s, races_over, s->now + 60 * GW_SEC)) /* ... and doubts */
 		sim_fail(s, "more than one connection to a peer");
 	if (!s->failure[0])
 		check_memory(s);
-	if (!s->failure[0] && s->idle && !run_until(s, connections_gone, s->now + s->idle))
+	if (!s->failure[0] && s->idle && !sim_run_until(s, connections_gone, s->now + s->idle))
 		sim_fail(s, "idle connections stay");
 	if (!s->failure[0] && s->verdict && !s->verdict(s))
 		sim_fail(s, "the scenario's own condition does not hold");
 }
 
-static void tear_down(struct sim *s)
+void sim_free(struct sim *s)
 {
 	for (unsigned i = 0; i < s->n_procs; i++)
 		if (s->procs[i].alive) {
@@ -465,20 +480,18 @@ static void tear_down(struct sim *s)
 	}
 	free(s->items);
 	free(s->flows);
+	free(s);
+	current = NULL;
 }
 
-bool sim_run(uint64_t seed, const char *name, bool verbose, struct sim_result *out)
+struct sim *sim_new(uint64_t seed)
 {
 	enum { FLOWS_CAPACITY = 8192 };
-	const struct scenario *sc = name ? scenario_find(name) : scenario_pick(seed);
 	struct sim *s = calloc(1, sizeof(*s));
-	bool ok;
 
-	if (!s || !sc)
+	if (!s)
 		abort();
 	s->seed = seed;
-	s->scenario = sc->name;
-	s->verbose = verbose;
 	s->now = s->start = 1000 * GW_SEC;
 	s->last_action = s->now;
 	s->slack = 30 * GW_SEC;
@@ -487,6 +500,19 @@ bool sim_run(uint64_t seed, const char *name, bool verbose, struct sim_result *o
 	rng_seed(&s->rng, seed);
 	current = s;
 	gnutls_global_set_time_function(virtual_wall_clock);
+	return s;
+}
+
+bool sim_run(uint64_t seed, const char *name, bool verbose, struct sim_result *out)
+{
+	const struct scenario *sc = name ? scenario_find(name) : scenario_pick(seed);
+	struct sim *s = sim_new(seed);
+	bool ok;
+
+	if (!sc)
+		abort();
+	s->scenario = sc->name;
+	s->verbose = verbose;
 	sc->build(s);
 	for (unsigned i = 0; i < s->n_procs; i++)
 		proc_refresh(&s->procs[i]);
@@ -498,8 +524,6 @@ bool sim_run(uint64_t seed, const char *name, bool verbose, struct sim_result *o
 				    .digest = s->digest,
 				    .virtual_time = s->now - s->start };
 	memcpy(out->failure, s->failure, sizeof(out->failure));
-	tear_down(s);
-	current = NULL;
-	free(s);
+	sim_free(s);
 	return ok;
 }

@@ -51,6 +51,7 @@ struct access {
 	struct rng rng;
 	gw_time delay, jitter;
 	unsigned loss, duplicate, reorder;
+	gw_time grain; /* arrivals come in bunches, so far apart; 0: one by one */
 	gw_time hold;  /* a reordered or duplicated datagram comes up to this much later */
 	uint64_t rate; /* bytes a second; 0: no limit */
 	gw_time queue; /* tail drop when the queue is longer than this */
@@ -190,6 +191,9 @@ struct proc {
 	struct map conduits; /* via -> struct conduit */
 	unsigned n_sockets;
 	uint32_t links_taken;
+	/* An application of its own: no flows, no talks. */
+	void (*on_event)(struct proc *p, const struct event *ev);
+	bool touched; /* in a measured run: is pumped when this moment is over */
 	/* A link came up or went down: path.via, local, remote.  The process is pumped then. */
 	void (*on_link)(struct proc *p, const struct path *path, bool up);
 	struct map handles; /* stream pointer -> end: what the application holds */
@@ -402,6 +406,12 @@ struct sim {
 	size_t heap_before;             /* of scenario `churn` */
 	gw_time restart_grace;          /* flows opened before this may fail with RESTARTED */
 	bool (*verdict)(struct sim *s); /* last word of the scenario; false fails the run */
+	/* Nothing is checked, and what comes at one moment is answered together, as by the real
+	 * loops. */
+	bool measured;
+	bool any_touched;
+	uint64_t batches, sent_bytes, wakes; /* of all nodes and beacons */
+	void *user;
 	uint8_t batch[BATCH_SIZE];
 };
 
@@ -416,6 +426,13 @@ uint64_t sim_between(struct sim *s, uint64_t low, uint64_t high);
 /* Roughly uniform over the orders of magnitude up to `high`, 0 included. */
 uint64_t sim_size(struct sim *s, uint64_t high);
 bool sim_chance(struct sim *s, unsigned percent);
+
+/* A run in steps: hosts and processes are added to an empty one. */
+struct sim *sim_new(uint64_t seed);
+/* False: `until` has come before `done`, or the run has failed. */
+bool sim_run_until(struct sim *s, bool (*done)(struct sim *s), gw_time until);
+/* The processes say goodbye first, unless the run has failed. */
+void sim_free(struct sim *s);
 
 /* Run one seed.  `scenario` NULL: the seed's own.  On failure `failure` has the reason. */
 struct sim_result {
