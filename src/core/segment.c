@@ -112,15 +112,15 @@ static void add_vec(struct segment_output *o, const uint8_t *data, size_t len)
 	o->total += len;
 }
 
-void segment_output(struct stream *s, struct segment_output *o)
+void segment_output(struct stream *s, size_t want, struct segment_output *o)
 {
 	uint64_t at = s->tx_next, end = sendable_end(s);
 
-	memset(o, 0, sizeof(*o));
+	o->n = o->total = 0;
 	if (s->segment_header_sent < s->segment_header_len)
 		add_vec(o, s->segment_header + s->segment_header_sent,
 			s->segment_header_len - s->segment_header_sent);
-	while (at < end && o->n < sizeof(o->vec) / sizeof(o->vec[0])) {
+	while (at < end && o->total < want && o->n < sizeof(o->vec) / sizeof(o->vec[0])) {
 		size_t len;
 		const uint8_t *data = chain_at(&s->tx, at, &len);
 

@@ -23,7 +23,8 @@ void segment_wake(struct stream *s);
 void segment_prepare(struct peer *p);
 /* The stream whose turn it is, or NULL. */
 struct stream *segment_next(struct peer *p);
-void segment_output(struct stream *s, struct segment_output *out);
+/* About `want` bytes, or all that there is. */
+void segment_output(struct stream *s, size_t want, struct segment_output *out);
 void segment_sent(struct stream *s, const struct segment_output *o, size_t taken);
 /* The peer has the first `end` bytes of the segment's QUIC stream. */
 void segment_acknowledged(struct stream *s, uint64_t end, gw_time now);

@@ -124,7 +124,7 @@ static int offer_segment(struct writer *w, struct stream *s, ngtcp2_path_storage
 	uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_MORE;
 	int rv;
 
-	segment_output(s, &o);
+	segment_output(s, w->payload, &o);
 	if (o.fin)
 		flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
 	rv = offer(w, s->segment, o.vec, o.n, flags, ps, &taken);
@@ -189,10 +189,10 @@ static int write_packets(struct writer *w)
 	ngtcp2_path_storage ps;
 	int rv;
 
+	ngtcp2_path_storage_zero(&ps);
 	while (!w->full) {
 		if (c->state == CONN_USED)
 			segment_prepare(c->peer);
-		ngtcp2_path_storage_zero(&ps);
 		do {
 			rv = offer_next(w, blocked, &ps);
 			if (rv == NGTCP2_ERR_STREAM_DATA_BLOCKED ||
