@@ -68,13 +68,15 @@ void chain_clear(struct chain *c)
 	c->start = c->end;
 }
 
-/* A chunk about as large as what is queued, within bounds: a quiet queue stays small. */
+/* A chunk about as large as what is queued or as the last one was filled, within bounds: a quiet
+ * queue stays small, one that fills and drains by turns does not begin anew each time. */
 static struct chunk *add_chunk(struct chain *c, size_t want)
 {
 	size_t capacity = CHAIN_CHUNK_MIN, queued = chain_len(c);
 	struct chunk *chunk;
 
-	while (capacity < CHAIN_CHUNK_MAX && (capacity < want || capacity < queued))
+	while (capacity < CHAIN_CHUNK_MAX &&
+	       (capacity < want || capacity < queued || capacity < c->filled))
 		capacity *= 2;
 	chunk = alloc_chunk(c, capacity);
 	if (!chunk)
@@ -188,6 +190,7 @@ void chain_release(struct chain *c, uint64_t offset)
 		    gone->capacity == CHAIN_CHUNK_MIN)
 			return;
 		c->head = gone->next;
+		c->filled = gone->len;
 		if (gone == c->tail)
 			c->tail = NULL;
 		if (gone == c->cursor)

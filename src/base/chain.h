@@ -41,6 +41,7 @@ struct chain {
 	uint64_t start;       /* offset of the first byte kept */
 	uint64_t end;         /* offset one past the last byte */
 	size_t memory;        /* bytes allocated */
+	size_t filled;        /* of the last chunk that was released */
 	struct chunk *cursor; /* where chain_at() last looked: makes forward walks O(1) */
 };
 

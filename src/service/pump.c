@@ -191,6 +191,8 @@ static int local_to_stream(struct pump *p, bool *watch)
 		if (n > 0) {
 			godwit_stream_write_commit(p->stream, (size_t)n);
 			total += (size_t)n;
+			if (p->in.kind == FD_SOCKET && (size_t)n < len)
+				return 0; /* there was no more */
 			continue;
 		}
 		p->in.ended = true;

@@ -284,6 +284,29 @@ static void reserve_heeds_the_wish(void **state)
 	}
 }
 
+/* Filled and drained by turns, it does not begin with small chunks each time; a little in between
+ * makes it small again. */
+static void drained_chain_remembers(void **state)
+{
+	struct chain c = { 0 };
+	size_t room;
+
+	(void)state;
+	append(&c, MANY);
+	chain_release(&c, c.end);
+	for (int i = 0; i < 3; i++) {
+		assert_non_null(chain_reserve(&c, 1, &room));
+		assert_int_equal(room, CHAIN_CHUNK_MAX);
+		chain_commit(&c, room);
+		chain_release(&c, c.end);
+	}
+	append(&c, 1);
+	chain_release(&c, c.end);
+	append(&c, 1);
+	assert_true(c.memory <= QUIET);
+	chain_clear(&c);
+}
+
 static void out_of_memory_changes_nothing(void **state)
 {
 	static const size_t BEFORE[] = { 0, 1, CHAIN_CHUNK_MIN - 1, CHAIN_CHUNK_MIN, 200000 };
@@ -359,6 +382,7 @@ int main(void)
 		cmocka_unit_test_setup(nothing_appended_is_nothing, reset),
 		cmocka_unit_test_setup(reserved_space_counts_once_committed, reset),
 		cmocka_unit_test_setup(reserve_heeds_the_wish, reset),
+		cmocka_unit_test_setup(drained_chain_remembers, reset),
 		cmocka_unit_test_setup(out_of_memory_changes_nothing, reset),
 		cmocka_unit_test_setup(pool_passes_large_chunks_on, reset),
 	};
