@@ -1,14 +1,17 @@
-/* tests/bench/pipe.c - the limit: an encrypted UDP pipe without any protocol.
+/* tests/bench/pipe.c - the limits: an encrypted UDP pipe without any protocol, and plain TCP.
  *
  *	pipe recv ADDRESS PORT          until 300 ms of silence after the first datagram
  *	pipe send ADDRESS PORT SECONDS
+ *	pipe echo ADDRESS PORT          one TCP connection
+ *	pipe rtt ADDRESS PORT ROUNDS    64 bytes there and back over it
  *
  * AES-256-GCM over packets of 1,400 bytes, 44 to a GSO batch out, GRO in, one thread a side; nothing is
- * retransmitted.  Both print one JSON object.  What a transport reaches is judged by the ratio to this. */
+ * retransmitted.  All but the echo print one JSON object.  What a transport reaches is judged by the ratio to this. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <openssl/evp.h>
 #include <stdint.h>
@@ -27,6 +30,7 @@ enum {
 	BATCH = 44,
 	MESSAGES = 16,
 	SOCKET_BUFFER = 4 << 20,
+	MESSAGE = 64,
 };
 
 static double now(void)
@@ -95,9 +99,9 @@ static int unseal(EVP_CIPHER_CTX *c, uint8_t *payload, uint8_t *packet, size_t l
 	return EVP_DecryptFinal_ex(c, payload + n, &n) == 1 ? body : -1;
 }
 
-static int socket_new(const char *address, const char *port, struct sockaddr_in *a)
+static int socket_new(int type, const char *address, const char *port, struct sockaddr_in *a)
 {
-	int s = socket(AF_INET, SOCK_DGRAM, 0), size = SOCKET_BUFFER;
+	int s = socket(AF_INET, type, 0), size = SOCKET_BUFFER;
 
 	*a = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
 	if (s < 0 || inet_pton(AF_INET, address, &a->sin_addr) != 1)
@@ -191,34 +195,119 @@ static void transmit(int s, double seconds)
 	EVP_CIPHER_CTX_free(c);
 }
 
-int main(int argc, char **argv)
+/* --- plain TCP --- */
+
+static int tcp_accept(const char *address, const char *port)
 {
 	struct sockaddr_in a;
+	int s = socket_new(SOCK_STREAM, address, port, &a), c;
+
+	if (bind(s, (struct sockaddr *)&a, sizeof(a)) != 0 || listen(s, 1) != 0)
+		die("listen");
+	fprintf(stderr, "ready\n");
+	c = accept(s, NULL, NULL);
+	if (c < 0)
+		die("accept");
+	return c;
+}
+
+static void no_delay(int s)
+{
+	int on = 1;
+
+	setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+static void echo(int s)
+{
+	char data[MESSAGE];
+	ssize_t n;
+
+	no_delay(s);
+	while ((n = recv(s, data, sizeof(data), 0)) > 0)
+		if (send(s, data, (size_t)n, 0) != n)
+			die("send");
+}
+
+static int by_value(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static void round_trips(int s, size_t rounds)
+{
+	double *us = calloc(rounds, sizeof(*us));
+	char data[MESSAGE] = { 0 };
+
+	no_delay(s);
+	for (size_t i = 0; us && i < rounds; i++) {
+		double at = now();
+
+		if (send(s, data, sizeof(data), 0) != MESSAGE ||
+		    recv(s, data, sizeof(data), MSG_WAITALL) != MESSAGE)
+			die("round trip");
+		us[i] = (now() - at) * 1e6;
+	}
+	if (!us || rounds == 0)
+		die("rounds");
+	qsort(us, rounds, sizeof(*us), by_value);
+	printf("{\"p50_us\":%.1f,\"p99_us\":%.1f,\"min_us\":%.1f,\"rounds\":%zu}\n", us[rounds / 2],
+	       us[rounds * 99 / 100], us[0], rounds);
+	free(us);
+}
+
+/* --- */
+
+static int start_receiving(const char *address, const char *port)
+{
 	struct timeval patience = { 0, 100000 };
-	int on = 1, segment = PACKET;
+	struct sockaddr_in a;
+	int s = socket_new(SOCK_DGRAM, address, port, &a), on = 1;
 
-	if (argc == 4 && strcmp(argv[1], "recv") == 0) {
-		int s = socket_new(argv[2], argv[3], &a);
+	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (setsockopt(s, IPPROTO_UDP, UDP_GRO, &on, sizeof(on)) != 0)
+		die("UDP_GRO");
+	if (bind(s, (struct sockaddr *)&a, sizeof(a)) != 0)
+		die("bind");
+	fprintf(stderr, "ready\n");
+	return s;
+}
 
-		setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-		if (setsockopt(s, IPPROTO_UDP, UDP_GRO, &on, sizeof(on)) != 0)
-			die("UDP_GRO");
-		if (bind(s, (struct sockaddr *)&a, sizeof(a)) != 0)
-			die("bind");
-		fprintf(stderr, "ready\n");
-		receive(s);
-		return 0;
-	}
-	if (argc == 5 && strcmp(argv[1], "send") == 0) {
-		int s = socket_new(argv[2], argv[3], &a);
+static int connected(int type, const char *address, const char *port)
+{
+	struct sockaddr_in a;
+	int s = socket_new(type, address, port, &a), segment = PACKET;
 
-		if (connect(s, (struct sockaddr *)&a, sizeof(a)) != 0)
-			die("connect");
-		if (setsockopt(s, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof(segment)) != 0)
-			die("UDP_SEGMENT");
-		transmit(s, atof(argv[4]));
-		return 0;
-	}
-	fprintf(stderr, "usage: pipe recv ADDRESS PORT | pipe send ADDRESS PORT SECONDS\n");
+	if (connect(s, (struct sockaddr *)&a, sizeof(a)) != 0)
+		die("connect");
+	if (type == SOCK_DGRAM &&
+	    setsockopt(s, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof(segment)) != 0)
+		die("UDP_SEGMENT");
+	return s;
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: pipe recv ADDRESS PORT | pipe send ADDRESS PORT SECONDS |\n"
+			"       pipe echo ADDRESS PORT | pipe rtt ADDRESS PORT ROUNDS\n");
 	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = argc > 1 ? argv[1] : "";
+
+	if (argc == 4 && strcmp(mode, "recv") == 0)
+		receive(start_receiving(argv[2], argv[3]));
+	else if (argc == 5 && strcmp(mode, "send") == 0)
+		transmit(connected(SOCK_DGRAM, argv[2], argv[3]), atof(argv[4]));
+	else if (argc == 4 && strcmp(mode, "echo") == 0)
+		echo(tcp_accept(argv[2], argv[3]));
+	else if (argc == 5 && strcmp(mode, "rtt") == 0)
+		round_trips(connected(SOCK_STREAM, argv[2], argv[3]), strtoul(argv[4], NULL, 10));
+	else
+		return usage();
+	return 0;
 }
