@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an idle node, a connected and a parked peer hold."""
-import json
+"""What an idle node, a connected and a parked peer hold, beside a connection of bare ngtcp2; what many idle peers cost."""
 import time
 
-from common import say, spread
-from load import tool
+from common import rounds_of, spread
 from netlab import Node, World, wait
+from yardstick import bare, peers
 
 NAME = "memory"
-TITLE = "Memory"
-NOTE = "`bytes` is what the heap holds for each, `rss_bytes` by how much the process has grown."
+TITLE = "Memory, and idling"
+NOTE = ("`tests/bench/peers.c`: others with a key and a socket each connect to one node, and stay; all over loopback. `bytes` is what the heap "
+        "holds for each, `rss_bytes` by how much the process has grown; bare is the server's side of `tests/bench/bare.c`.")
 GOALS = [
     ("idle node: under 8 MB", "idle node, RSS", "kib", "<=", 8_000_000 / 1024),
-    ("parked peer: under 4 KB of RSS", "parked peer", "rss_bytes", "<=", 4000),
+    ("connected idle peer: at most 4 KB more than a connection of bare ngtcp2", "connected idle peer", "rss_above_bare", "<=", 4096),
+    ("parked peer: at most 1 KB", "parked peer", "bytes", "<=", 1024),
+    ("10,000 idle peers: under 1 % of a processor", "node with idle peers", "cpu_percent", "<=", 1.0),
 ]
 
 
@@ -24,16 +26,27 @@ def idle_rss():
         return node.process.rss_kib()
 
 
-def run(book, o):
-    rows = {}
-    runs = [idle_rss() for _ in range(1 if o.short else 3)]
-    rows["idle node, RSS"] = spread("kib", runs)
+def bare_once(count, seconds):
     with World(direct=True) as w:
-        r = w.a.run(tool("peers"), "200" if o.short else "600", seconds=600)
-        if r.code == 0:
-            for line in r.out.strip().split("\n"):
-                row = json.loads(line)
-                rows[row.pop("row")] = row
-        else:
-            say(f"  memory: peers FAILED: {r!r}")
+        r = bare(w, "idle", count, seconds, loopback=True, seconds=300)
+        return {"bytes": r["server_heap_bytes"], "rss_bytes": r["server_rss_bytes"], "connections": count,
+                "cpu_percent": r["server_cpu_percent"]}
+
+
+def godwit_once(count, seconds):
+    with World(direct=True) as w:
+        return {row.pop("row"): row for row in peers(w, "idle", count, seconds, 1000)}
+
+
+def run(book, o):
+    count, seconds = (300, 2) if o.short else (10000, 20)
+    rows = {"idle node, RSS": spread("kib", [idle_rss() for _ in range(1 if o.short else 3)])}
+    contestants = {"bare": lambda: bare_once(count, seconds), "godwit": lambda: godwit_once(count, seconds)}
+    found = {name: runs[0] for name, runs in rounds_of(NAME, contestants, 1).items()}
+    rows.update({name: row for name, row in found.get("godwit", {}).items() if name != "round"})
+    if len(found) == 2:
+        own, bare_row = rows["connected idle peer"], found["bare"]
+        own.update(bytes_above_bare=own["bytes"] - bare_row["bytes"], rss_above_bare=own["rss_bytes"] - bare_row["rss_bytes"])
+    if "bare" in found:
+        rows["bare: idle connection"] = {k: v for k, v in found["bare"].items() if k != "round"}
     book.put(NAME, rows)

@@ -1,18 +1,45 @@
-/* tests/bench/peers.c - what a peer costs in memory: known, connected and idle, parked.
+/* tests/bench/peers.c - what peers cost one node: those that are connected and idle, parked, that come and go.
  *
- *	peers N
+ *	peers idle N SECONDS STREAMS    N others connect and stay; memory, and processor while idle
+ *	peers visits N AT_ONCE          N connect and leave again: handshakes
  *
- * One node in this process; N others come one after the other, ping it, and vanish without a word.
- * Prints one JSON object a row. */
+ * The node is in this process, the others are in a second one (crowd.h).  Prints one JSON object a
+ * row. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "crowd.h"
 #include "godwit/godwit.h"
+
+enum { AT_ONCE = 64 };
+
+struct bench {
+	godwit_node *node;
+	int crowd;
+};
+
+/* --- what this process uses --- */
+
+static double clock_seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+struct usage {
+	double cpu_s;
+	size_t wakeups;
+	size_t heap, rss;
+};
 
 static size_t rss_bytes(void)
 {
@@ -25,23 +52,39 @@ static size_t rss_bytes(void)
 	return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-static size_t heap_bytes(void)
+static struct usage usage_now(void)
 {
-	struct mallinfo2 m = mallinfo2();
+	struct usage u;
+	struct rusage r;
+	struct mallinfo2 m;
 
-	return m.uordblks + m.hblkhd;
+	getrusage(RUSAGE_SELF, &r);
+	u.cpu_s = (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
+		  (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) * 1e-6;
+	u.wakeups = (size_t)r.ru_nvcsw;
+	malloc_trim(0);
+	m = mallinfo2();
+	u.heap = m.uordblks + m.hblkhd;
+	u.rss = rss_bytes();
+	return u;
 }
+
+/* --- the node --- */
 
 static godwit_node *node_new(void)
 {
 	godwit_options options;
 	godwit_node *node;
+	int error;
 
 	godwit_options_init(&options);
 	options.ephemeral = true;
 	options.listen = "127.0.0.1:0";
-	int error = godwit_node_new(&node, &options);
-
+	error = godwit_node_new(&node, &options);
+	if (error == 0)
+		error = godwit_listen(node, CROWD_SERVICE, GODWIT_NEVER);
+	if (error == 0)
+		error = godwit_allow(node, NULL, NULL);
 	if (error != 0) {
 		fprintf(stderr, "peers: %s\n", godwit_strerror(error));
 		exit(1);
@@ -49,7 +92,7 @@ static godwit_node *node_new(void)
 	return node;
 }
 
-static void drain(godwit_node *node)
+static void process(godwit_node *node)
 {
 	godwit_event event;
 
@@ -58,37 +101,51 @@ static void drain(godwit_node *node)
 		;
 }
 
-/* Let one client ping the server; false when it did not get through. */
-static bool visit(godwit_node *server)
+/* Until there is something from the crowd, or `until`. */
+static void serve(struct bench *b, double until)
 {
-	godwit_node *client = node_new();
-	uint8_t key[GODWIT_KEY_SIZE];
-	char endpoint[GODWIT_ENDPOINT_SIZE];
-	uint64_t id;
-	bool ponged = false;
+	struct pollfd p[2] = { { godwit_node_fd(b->node), POLLIN, 0 }, { b->crowd, POLLIN, 0 } };
 
-	godwit_node_key(server, key);
-	snprintf(endpoint, sizeof(endpoint), "127.0.0.1:%u", godwit_node_port(server));
-	godwit_add_endpoint(client, key, endpoint);
-	godwit_ping(client, key, &id);
-	for (int i = 0; i < 5000 && !ponged; i++) {
-		struct pollfd p[2] = { { godwit_node_fd(client), POLLIN, 0 },
-				       { godwit_node_fd(server), POLLIN, 0 } };
-		godwit_event event;
+	while (!p[1].revents) {
+		double left = until - clock_seconds();
 
-		godwit_node_process(client);
-		while (godwit_node_next_event(client, &event))
-			ponged = ponged || event.type == GODWIT_EVENT_PONG;
-		drain(server);
-		if (!ponged)
-			poll(p, 2, 1);
+		if (left <= 0)
+			return;
+		process(b->node);
+		poll(p, 2, (int)(left * 1000) + 1);
 	}
-	/* Without connections there is nobody to say goodbye to. */
-	godwit_debug(client, "break");
-	godwit_node_free(client);
-	drain(server);
-	return ponged;
 }
+
+static struct crowd_report order(struct bench *b, enum crowd_verb verb, size_t count,
+				 size_t at_once)
+{
+	struct crowd_order o = { verb, (uint32_t)count, (uint32_t)at_once };
+	struct crowd_report report;
+
+	if (write(b->crowd, &o, sizeof(o)) != sizeof(o))
+		abort();
+	serve(b, 1e18);
+	if (read(b->crowd, &report, sizeof(report)) != sizeof(report)) {
+		fprintf(stderr, "peers: the crowd has ended\n");
+		exit(1);
+	}
+	return report;
+}
+
+static void start(struct bench *b)
+{
+	struct crowd_target target;
+
+	b->crowd = crowd_start();
+	b->node = node_new();
+	godwit_node_key(b->node, target.key);
+	target.port = godwit_node_port(b->node);
+	if (write(b->crowd, &target, sizeof(target)) != sizeof(target))
+		abort();
+	order(b, CROWD_VISIT, 1, 1); /* what is allocated once */
+}
+
+/* --- the rows --- */
 
 static size_t count_peers(godwit_node *node, godwit_peer_state state)
 {
@@ -104,39 +161,82 @@ static size_t count_peers(godwit_node *node, godwit_peer_state state)
 	return n;
 }
 
-static void row(const char *name, size_t n, size_t heap, size_t rss)
+static long each(size_t now, size_t before, size_t n)
 {
-	printf("{\"row\":\"%s\",\"bytes\":%zu,\"rss_bytes\":%zu,\"peers\":%zu}\n", name,
-	       n ? heap / n : 0, n ? rss / n : 0, n);
+	return n ? ((long)now - (long)before) / (long)n : 0;
 }
 
-static size_t above(size_t now, size_t before)
+static void memory_row(const char *name, const char *what, size_t n, struct usage before)
 {
-	return now > before ? now - before : 0;
+	struct usage u = usage_now();
+
+	printf("{\"row\":\"%s\",\"bytes\":%ld,\"rss_bytes\":%ld,\"%s\":%zu}\n", name,
+	       each(u.heap, before.heap, n), each(u.rss, before.rss, n), what, n);
+}
+
+static void idle_row(struct bench *b, const char *name, double seconds)
+{
+	struct usage before = usage_now(), after;
+
+	serve(b, clock_seconds() + seconds);
+	after = usage_now();
+	printf("{\"row\":\"%s\",\"cpu_percent\":%.4f,\"wakeups_per_min\":%.1f}\n", name,
+	       (after.cpu_s - before.cpu_s) / seconds * 100,
+	       (double)(after.wakeups - before.wakeups) / seconds * 60);
+}
+
+static void measure_idle(size_t count, double seconds, size_t streams)
+{
+	struct bench b;
+	struct usage before;
+
+	start(&b);
+	idle_row(&b, "node without peers", seconds);
+	before = usage_now();
+	order(&b, CROWD_JOIN, count, AT_ONCE);
+	serve(&b, clock_seconds() + 3); /* MTU probes and the like come to an end */
+	idle_row(&b, "node with idle peers", seconds);
+	memory_row("connected idle peer", "peers", count_peers(b.node, GODWIT_PEER_CONNECTED),
+		   before);
+	godwit_debug(b.node, "break");
+	process(b.node);
+	memory_row("parked peer", "peers", count_peers(b.node, GODWIT_PEER_PARKED), before);
+	order(&b, CROWD_JOIN, 1, 1);
+	before = usage_now();
+	order(&b, CROWD_OPEN, streams, 1);
+	serve(&b, clock_seconds() + 1);
+	memory_row("open idle stream", "streams", godwit_node_streams(b.node, NULL, 0), before);
+	close(b.crowd);
+	godwit_node_free(b.node);
+}
+
+static void measure_visits(size_t count, size_t at_once)
+{
+	struct bench b;
+	struct usage before, after;
+	struct crowd_report r;
+
+	start(&b);
+	before = usage_now();
+	r = order(&b, CROWD_VISIT, count, at_once);
+	after = usage_now();
+	printf("{\"handshakes\":%zu,\"per_s\":%.1f,\"per_server_cpu_s\":%.1f,"
+	       "\"per_client_cpu_s\":%.1f}\n",
+	       count, (double)count / r.seconds, (double)count / (after.cpu_s - before.cpu_s),
+	       (double)count / r.cpu_s);
+	close(b.crowd);
+	godwit_node_free(b.node);
 }
 
 int main(int argc, char **argv)
 {
-	size_t count = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000;
-	godwit_node *server = node_new();
-
-	godwit_listen(server, "x", GODWIT_NEVER);
-	godwit_allow(server, NULL, NULL);
-	visit(server); /* what is allocated once */
-	size_t heap = heap_bytes(), rss = rss_bytes();
-
-	for (size_t i = 0; i < count; i++) {
-		if (!visit(server)) {
-			fprintf(stderr, "peers: visitor %zu got no answer\n", i);
-			return 1;
-		}
+	if (argc == 5 && strcmp(argv[1], "idle") == 0) {
+		measure_idle(strtoul(argv[2], NULL, 10), atof(argv[3]), strtoul(argv[4], NULL, 10));
+	} else if (argc == 4 && strcmp(argv[1], "visits") == 0) {
+		measure_visits(strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10));
+	} else {
+		fprintf(stderr, "usage: peers idle N SECONDS STREAMS | peers visits N AT_ONCE\n");
+		return 2;
 	}
-	row("connected idle peer", count_peers(server, GODWIT_PEER_CONNECTED),
-	    above(heap_bytes(), heap), above(rss_bytes(), rss));
-	godwit_debug(server, "break");
-	drain(server);
-	row("parked peer", count_peers(server, GODWIT_PEER_PARKED), above(heap_bytes(), heap),
-	    above(rss_bytes(), rss));
-	godwit_node_free(server);
 	return 0;
 }

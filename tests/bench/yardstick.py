@@ -25,17 +25,25 @@ def core(number):
         os.sched_setaffinity(0, mine)
 
 
-def bare(w, mode, *args, env=None, seconds=120):
-    """One measurement between the world's two hosts: what the client prints, figures of both ends."""
+def bare(w, mode, *args, loopback=False, env=None, seconds=120):
+    """One measurement between the world's two hosts, or within the first: what the client prints, figures of both ends."""
+    client, address = (w.a, "127.0.0.1") if loopback else (w.b, w.a.address())
     env = dict(os.environ, **(env or {}))
     with core(0):
-        server = w.a.spawn(tool("bare"), "serve", w.a.address(), PORT, env=env)
+        server = w.a.spawn(tool("bare"), "serve", address, PORT, env=env)
     server.wait_out("ready")
     with core(1):
-        r = w.b.run(tool("bare"), mode, w.a.address(), PORT, *map(str, args), seconds=seconds, env=env)
+        r = client.run(tool("bare"), mode, address, PORT, *map(str, args), seconds=seconds, env=env)
     server.stop()
     assert r.code == 0, repr(r)
     return json.loads(r.out)
+
+
+def peers(w, *args, seconds=300):
+    """The rows that tests/bench/peers prints."""
+    r = w.a.run(tool("peers"), *map(str, args), seconds=seconds)
+    assert r.code == 0, repr(r)
+    return [json.loads(line) for line in r.out.splitlines()]
 
 
 def pipe():
