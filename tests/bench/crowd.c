@@ -207,12 +207,8 @@ static void invite(struct crowd *c, const struct crowd_order *o)
 	free(guests);
 }
 
-static void open_streams(struct crowd *c, uint32_t count)
+static void open_streams(struct crowd *c, struct member *m, uint32_t count)
 {
-	struct member *m = container_of(c->members.head.prev, struct member, link);
-
-	if (!list_first(&c->members))
-		die("nobody is there");
 	m->answered = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		struct stream *s;
@@ -224,6 +220,12 @@ static void open_streams(struct crowd *c, uint32_t count)
 	settle(c, m);
 	while (m->answered < count)
 		(void)turn(c);
+}
+
+static void open_all(struct crowd *c, uint32_t count)
+{
+	list_each(&c->members, i, next)
+		open_streams(c, container_of(i, struct member, link), count);
 }
 
 /* False: there are no more. */
@@ -238,7 +240,7 @@ static bool obey(struct crowd *c)
 	report.cpu_s = cpu_seconds();
 	started = loop_clock();
 	if (o.verb == CROWD_OPEN)
-		open_streams(c, o.count);
+		open_all(c, o.count);
 	else
 		invite(c, &o);
 	report.cpu_s = cpu_seconds() - report.cpu_s;

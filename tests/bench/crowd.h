@@ -20,7 +20,7 @@ struct crowd_target {
 enum crowd_verb {
 	CROWD_JOIN,  /* `count` nodes connect, `at_once` at a time, and stay */
 	CROWD_VISIT, /* connect, and say goodbye */
-	CROWD_OPEN,  /* the last that has joined opens so many streams, a byte each */
+	CROWD_OPEN,  /* each of those that stay opens `count` streams, a byte each */
 };
 
 struct crowd_order {

@@ -1,7 +1,8 @@
 /* tests/bench/peers.c - what peers cost one node: those that are connected and idle, parked, that come and go.
  *
- *	peers idle N SECONDS STREAMS    N others connect and stay; memory, and processor while idle
- *	peers visits N AT_ONCE          N connect and leave again: handshakes
+ *	peers idle N SECONDS             N others connect and stay; memory, and processor while idle
+ *	peers streams N SECONDS EACH     the same, each with so many streams
+ *	peers visits N AT_ONCE           N connect and leave again: handshakes
  *
  * The node is in this process, the others are in a second one (crowd.h).  Prints one JSON object a
  * row. */
@@ -18,7 +19,10 @@
 #include "crowd.h"
 #include "godwit/godwit.h"
 
-enum { AT_ONCE = 64 };
+enum {
+	AT_ONCE = 64,
+	SETTLES = 3, /* seconds: MTU probes and the like come to an end */
+};
 
 struct bench {
 	godwit_node *node;
@@ -80,6 +84,7 @@ static godwit_node *node_new(void)
 	godwit_options_init(&options);
 	options.ephemeral = true;
 	options.listen = "127.0.0.1:0";
+	options.memory_limit = UINT64_C(1) << 30; /* room for many streams' windows */
 	error = godwit_node_new(&node, &options);
 	if (error == 0)
 		error = godwit_listen(node, CROWD_SERVICE, GODWIT_NEVER);
@@ -185,7 +190,7 @@ static void idle_row(struct bench *b, const char *name, double seconds)
 	       (double)(after.wakeups - before.wakeups) / seconds * 60);
 }
 
-static void measure_idle(size_t count, double seconds, size_t streams)
+static void measure_idle(size_t count, double seconds)
 {
 	struct bench b;
 	struct usage before;
@@ -194,18 +199,30 @@ static void measure_idle(size_t count, double seconds, size_t streams)
 	idle_row(&b, "node without peers", seconds);
 	before = usage_now();
 	order(&b, CROWD_JOIN, count, AT_ONCE);
-	serve(&b, clock_seconds() + 3); /* MTU probes and the like come to an end */
+	serve(&b, clock_seconds() + SETTLES);
 	idle_row(&b, "node with idle peers", seconds);
 	memory_row("connected idle peer", "peers", count_peers(b.node, GODWIT_PEER_CONNECTED),
 		   before);
 	godwit_debug(b.node, "break");
 	process(b.node);
 	memory_row("parked peer", "peers", count_peers(b.node, GODWIT_PEER_PARKED), before);
-	order(&b, CROWD_JOIN, 1, 1);
+	close(b.crowd);
+	godwit_node_free(b.node);
+}
+
+static void measure_streams(size_t count, double seconds, size_t each_one)
+{
+	struct usage before;
+	struct bench b;
+
+	start(&b);
+	order(&b, CROWD_JOIN, count, AT_ONCE);
+	serve(&b, clock_seconds() + SETTLES);
 	before = usage_now();
-	order(&b, CROWD_OPEN, streams, 1);
-	serve(&b, clock_seconds() + 1);
+	order(&b, CROWD_OPEN, each_one, 1);
+	serve(&b, clock_seconds() + SETTLES);
 	memory_row("open idle stream", "streams", godwit_node_streams(b.node, NULL, 0), before);
+	idle_row(&b, "node with idle peers and streams", seconds);
 	close(b.crowd);
 	godwit_node_free(b.node);
 }
@@ -230,12 +247,18 @@ static void measure_visits(size_t count, size_t at_once)
 
 int main(int argc, char **argv)
 {
-	if (argc == 5 && strcmp(argv[1], "idle") == 0) {
-		measure_idle(strtoul(argv[2], NULL, 10), atof(argv[3]), strtoul(argv[4], NULL, 10));
-	} else if (argc == 4 && strcmp(argv[1], "visits") == 0) {
-		measure_visits(strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10));
+	const char *mode = argc > 1 ? argv[1] : "";
+	size_t count = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
+
+	if (argc == 4 && strcmp(mode, "idle") == 0) {
+		measure_idle(count, atof(argv[3]));
+	} else if (argc == 5 && strcmp(mode, "streams") == 0) {
+		measure_streams(count, atof(argv[3]), strtoul(argv[4], NULL, 10));
+	} else if (argc == 4 && strcmp(mode, "visits") == 0) {
+		measure_visits(count, strtoul(argv[3], NULL, 10));
 	} else {
-		fprintf(stderr, "usage: peers idle N SECONDS STREAMS | peers visits N AT_ONCE\n");
+		fprintf(stderr, "usage: peers idle N SECONDS | peers streams N SECONDS EACH | "
+				"peers visits N AT_ONCE\n");
 		return 2;
 	}
 	return 0;
