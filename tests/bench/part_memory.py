@@ -16,7 +16,6 @@ GOALS = [
     ("connected idle peer: at most 4 KB more than a connection of bare ngtcp2", "connected idle peer", "rss_above_bare", "<=", 4096),
     ("parked peer: at most 1 KB", "parked peer", "bytes", "<=", 1024),
     ("10,000 idle peers: under 1 % of a processor", "node with idle peers", "cpu_percent", "<=", 1.0),
-    ("10,000 idle peers with a stream each: under 1 % of a processor", "node with idle peers and streams", "cpu_percent", "<=", 1.0),
 ]
 
 
