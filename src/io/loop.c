@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -16,6 +17,8 @@
 #include "base/error.h"
 
 enum { BATCH = 64 };
+
+#define HOT (50 * GW_USEC)
 
 /* A timer that is off stays in the heap, at the end of time: setting it needs no memory and
  * cannot fail. */
@@ -47,6 +50,7 @@ struct loop {
 	gw_time armed; /* when timer_fd fires; GW_NEVER: disarmed */
 	bool nested;   /* loop_fd() was called */
 	bool stop;
+	bool hot;      /* the last wait was short */
 	bool in_timers;
 	unsigned depth; /* of dispatch */
 	struct loop_source *always;
@@ -391,10 +395,42 @@ static gw_time remaining(const struct loop *l, gw_time timeout)
 	return at <= now ? 0 : time_min(timeout, at - now);
 }
 
+/* Events that follow each other this closely are waited for without sleeping: to be woken costs
+ * both sides more. */
+static int poll_while_hot(struct loop *l, struct epoll_event *events, gw_time timeout)
+{
+	gw_time began = loop_clock(), limit = time_min(timeout, HOT);
+	int n;
+
+	do {
+		n = wait_events(l, events, 0);
+		if (n != 0)
+			return n;
+		sched_yield();
+	} while (loop_clock() - began < limit);
+	l->hot = false;
+	return 0;
+}
+
+static int wait_or_poll(struct loop *l, struct epoll_event *events, gw_time timeout)
+{
+	gw_time began;
+	int n;
+
+	if (l->nested || timeout == 0)
+		return wait_events(l, events, timeout);
+	if (l->hot)
+		return poll_while_hot(l, events, timeout);
+	began = loop_clock();
+	n = wait_events(l, events, timeout);
+	l->hot = n > 0 && loop_clock() - began < HOT;
+	return n;
+}
+
 void loop_run_once(struct loop *l, gw_time timeout)
 {
 	struct epoll_event events[BATCH];
-	int n = wait_events(l, events, remaining(l, timeout));
+	int n = wait_or_poll(l, events, remaining(l, timeout));
 
 	l->now = loop_clock();
 	l->depth++;
