@@ -13,6 +13,11 @@ void *pages_map(size_t size)
 	return at;
 }
 
+void pages_give_back(void *at, size_t size)
+{
+	(void)madvise(at, size, MADV_DONTNEED);
+}
+
 void pages_unmap(void *at, size_t size)
 {
 	munmap(at, size);

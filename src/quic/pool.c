@@ -8,17 +8,15 @@
 
 enum {
 	PAGE = 4096,
+	WARM_MAX = 32,           /* free blocks of a size that keep their pages */
 	BIG = 4000,              /* from here on a block has pages of its own */
 	REGION = 4 << 20,        /* of address space */
 	SMALL = QUIC_POOL_SIZES, /* instead of the index of a size: from malloc() */
 };
 
-/* Before each block, and all of a free one. */
+/* Before each block. */
 struct quic_block {
-	union {
-		struct quic_block *next; /* when free */
-		size_t index;            /* of its size */
-	};
+	size_t index;  /* of its size */
 	size_t unused; /* for alignment to 16 */
 };
 
@@ -63,14 +61,49 @@ static bool add_region(struct quic_pool *p)
 	return true;
 }
 
+static size_t space_of(size_t size)
+{
+	return (sizeof(struct quic_block) + size + PAGE - 1) / PAGE * PAGE;
+}
+
 static struct quic_block *carve(struct quic_pool *p, size_t size)
 {
-	size_t need = (sizeof(struct quic_block) + size + PAGE - 1) / PAGE * PAGE;
+	size_t need = space_of(size);
 
 	if (p->left < need && !add_region(p))
 		return NULL;
 	p->left -= need;
 	return (struct quic_block *)(void *)((uint8_t *)p->regions + PAGE + p->left);
+}
+
+static struct quic_block *pop(struct quic_size *s)
+{
+	struct quic_block *b;
+
+	if (s->count == 0)
+		return NULL;
+	b = s->free[--s->count];
+	if (s->cold > s->count)
+		s->cold = s->count;
+	return b;
+}
+
+static void push(struct quic_size *s, struct quic_block *b)
+{
+	if (s->count == s->capacity) {
+		size_t capacity = s->capacity ? 2 * s->capacity : 2 * WARM_MAX;
+		struct quic_block **all = realloc(s->free, capacity * sizeof(*all));
+
+		if (!all) {
+			pages_give_back(b, space_of(s->size));
+			return; /* the address is lost until the pool goes */
+		}
+		s->free = all;
+		s->capacity = capacity;
+	}
+	s->free[s->count++] = b;
+	if (s->count - s->cold > WARM_MAX)
+		pages_give_back(s->free[s->cold++], space_of(s->size));
 }
 
 static void *pool_malloc(size_t size, void *user)
@@ -81,10 +114,8 @@ static void *pool_malloc(size_t size, void *user)
 
 	if (i == SMALL)
 		return small(malloc(sizeof(*b) + size));
-	b = p->sizes[i].free;
-	if (b)
-		p->sizes[i].free = b->next;
-	else
+	b = pop(&p->sizes[i]);
+	if (!b)
 		b = carve(p, size);
 	if (!b)
 		return NULL;
@@ -96,18 +127,14 @@ static void pool_free(void *data, void *user)
 {
 	struct quic_pool *p = user;
 	struct quic_block *b;
-	size_t i;
 
 	if (!data)
 		return;
 	b = block_of(data);
-	i = b->index;
-	if (i == SMALL) {
+	if (b->index == SMALL)
 		free(b);
-		return;
-	}
-	b->next = p->sizes[i].free;
-	p->sizes[i].free = b;
+	else
+		push(&p->sizes[b->index], b);
 }
 
 /* Zeroed is touched: no better than from malloc(). */
@@ -153,5 +180,7 @@ void quic_pool_clear(struct quic_pool *p)
 		p->regions = r->next;
 		pages_unmap(r, REGION);
 	}
+	for (size_t i = 0; i < QUIC_POOL_SIZES; i++)
+		free(p->sizes[i].free);
 	quic_pool_init(p);
 }

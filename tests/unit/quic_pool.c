@@ -73,6 +73,34 @@ static void test_untouched_costs_nothing(void **state)
 	}
 }
 
+/* A few are kept for those who come next. */
+static void test_pages_go_back(void **state)
+{
+	static void *blocks[BLOCKS];
+	size_t pages = 0;
+
+	(void)state;
+	for (int i = 0; i < BLOCKS; i++)
+		memset(blocks[i] = take(BLOCK), 1, BLOCK);
+	for (int i = 0; i < BLOCKS; i++)
+		give(blocks[i]);
+	for (int i = 0; i < BLOCKS; i++)
+		pages += resident(blocks[i]);
+	assert_true(pages > 0 && pages <= 100);
+	for (int i = 0; i < BLOCKS; i++) {
+		size_t found = 0;
+
+		memset(blocks[i] = take(BLOCK), i & 0xff, BLOCK);
+		for (int j = 0; j < i; j++)
+			found += blocks[j] == blocks[i];
+		assert_int_equal(found, 0);
+	}
+	for (int i = 0; i < BLOCKS; i++) {
+		assert_int_equal(((uint8_t *)blocks[i])[BLOCK - 1], i & 0xff);
+		give(blocks[i]);
+	}
+}
+
 static void test_blocks_are_apart(void **state)
 {
 	static uint8_t *blocks[BLOCKS];
@@ -144,6 +172,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_untouched_costs_nothing),
+		TEST(test_pages_go_back),
 		TEST(test_blocks_are_apart),
 		TEST(test_reuse),
 		TEST(test_grow),
