@@ -129,6 +129,17 @@ static int handshake_completed_callback(ngtcp2_conn *quic, void *user)
 	return 0;
 }
 
+/* TLS has nothing more to say after the handshake: see connection_read(). */
+static int crypto_data_callback(ngtcp2_conn *quic, quic_level level, uint64_t offset,
+				const uint8_t *data, size_t len, void *user)
+{
+	struct connection *c = user;
+
+	if (!c->tls.session)
+		return NGTCP2_ERR_CRYPTO;
+	return ngtcp2_crypto_recv_crypto_data_cb(quic, level, offset, data, len, user);
+}
+
 static int fail(struct connection *c)
 {
 	connection_kill(c, CLOSE_PROTOCOL, GW_E_PROTOCOL, c->now);
@@ -331,7 +342,7 @@ static int more_streams_callback(ngtcp2_conn *quic, uint64_t max, void *user)
 
 static const ngtcp2_callbacks CALLBACKS = {
 	QUIC_CRYPTO_CALLBACKS,
-	.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
+	.recv_crypto_data = crypto_data_callback,
 	.handshake_completed = handshake_completed_callback,
 	.recv_stream_data = stream_data_callback,
 	.acked_stream_data_offset = acked_callback,
@@ -476,7 +487,8 @@ static struct connection *dial(struct peer *p, const struct route *r, gw_time no
 	random_cid(c->node, &dcid, 16);
 	if (!register_cid(c, &scid) ||
 	    ngtcp2_conn_client_new(&c->quic, &dcid, &scid, &quic_path, NGTCP2_PROTO_VER_V1,
-				   &CALLBACKS, &settings, &params, NULL, c) != 0 ||
+				   &CALLBACKS, &settings, &params, &c->node->quic_pool.mem,
+				   c) != 0 ||
 	    tls_session_new(&c->tls, &c->node->tls, true, ALPN_NODE, c->quic, get_conn, c) < 0) {
 		map_remove(&c->node->by_cid, cid_key(scid.data));
 		connection_free(c);
@@ -546,7 +558,7 @@ static struct connection *accept_on(struct node *n, const struct route *r, const
 	random_cid(n, &scid, CID_SIZE);
 	if (!register_cid(c, &scid) ||
 	    ngtcp2_conn_server_new(&c->quic, &hd.scid, &scid, &quic_path, hd.version, &CALLBACKS,
-				   &settings, &params, NULL, c) != 0 ||
+				   &settings, &params, &n->quic_pool.mem, c) != 0 ||
 	    tls_session_new(&c->tls, &n->tls, false, ALPN_NODE, c->quic, get_conn, c) < 0 ||
 	    map_put(&n->by_cid, initial_key(&r->path.remote, cid_key(hd.dcid.data)), c) < 0) {
 		map_remove(&n->by_cid, cid_key(scid.data));
@@ -810,6 +822,9 @@ void connection_read(struct connection *c, const struct path *path, const uint8_
 		note_heard(c, path, now);
 	c->in_flight = stat.bytes_in_flight;
 	c->n_unanswered++;
+	/* Its session is a quarter of what an idle connection costs; key updates do not need it. */
+	if (c->confirmed && c->tls.session)
+		tls_session_free(&c->tls);
 	/* What follows from it is done once for all packets that have come: connection_write(). */
 	if (c->state != CONN_RETIRED)
 		connection_touch(c);

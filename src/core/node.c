@@ -63,6 +63,7 @@ struct node *node_new(const struct node_config *config, gw_time now)
 	list_init(&n->peer_events);
 	slab_init(&n->peer_slab, sizeof(struct peer));
 	slab_init(&n->stream_slab, sizeof(struct stream));
+	quic_pool_init(&n->quic_pool);
 	beacons_init(n, now);
 	map_init(&n->by_channel, rng_u64(n->rng));
 	map_init(&n->by_request, rng_u64(n->rng));
@@ -86,6 +87,7 @@ void node_free(struct node *n)
 	while (list_first(&n->connections))
 		connection_free(
 			container_of(list_first(&n->connections), struct connection, all_link));
+	quic_pool_clear(&n->quic_pool);
 	beacons_clear(n);
 	map_clear(&n->by_channel);
 	map_clear(&n->by_request);

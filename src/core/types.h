@@ -18,6 +18,7 @@
 #include "core/node.h"
 #include "core/seen.h"
 #include "quic/link.h"
+#include "quic/pool.h"
 #include "quic/tls.h"
 
 /* docs/protocol.md, section 8. */
@@ -485,6 +486,7 @@ struct node {
 	struct policy policy;
 
 	struct tls_context tls;
+	struct quic_pool quic_pool; /* ngtcp2's memory of all connections */
 
 	struct link_host links;
 	struct list refs;

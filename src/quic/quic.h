@@ -161,6 +161,7 @@ static inline size_t quic_scid_count(ngtcp2_conn *conn)
 }
 
 typedef ngtcp2_encryption_level quic_level;
+#define QUIC_LEVEL_1RTT NGTCP2_ENCRYPTION_LEVEL_1RTT
 
 #else
 
@@ -254,6 +255,7 @@ static inline size_t quic_scid_count(ngtcp2_conn *conn)
 }
 
 typedef ngtcp2_crypto_level quic_level;
+#define QUIC_LEVEL_1RTT NGTCP2_CRYPTO_LEVEL_APPLICATION
 
 #endif
 

@@ -103,10 +103,13 @@ static gw_time arrival(struct pair *p, int from, size_t len)
 	return p->busy_until + WIRE_DELAY;
 }
 
-static void insert(struct pair *p, struct packet *pk)
+static void insert(struct pair *p, const struct packet *header, const uint8_t *data)
 {
-	struct packet **at = &p->head;
+	struct packet **at = &p->head, *pk = malloc(sizeof(*pk) + header->len);
 
+	assert_non_null(pk);
+	*pk = *header;
+	memcpy(pk->data, data, pk->len);
 	while (*at && (*at)->at <= pk->at)
 		at = &(*at)->next;
 	pk->next = *at;
@@ -130,20 +133,18 @@ static void put(struct pair *p, int from, const struct addr *to, const uint8_t *
 	look_at(p, data, len);
 	p->n[from].sent++;
 	for (int i = 0; i < PAIR_NODES; i++) {
-		struct packet *pk;
-		gw_time at;
+		struct packet pk = { .to = i, .src = p->n[from].at, .len = len };
 
 		if (!addr_equal(&p->n[i].at, to) || p->n[i].cut || p->n[from].cut ||
 		    (p->mtu && len > p->mtu))
 			continue;
-		at = arrival(p, from, len);
-		if (at == GW_NEVER)
+		pk.at = arrival(p, from, len);
+		if (pk.at == GW_NEVER)
 			return;
-		pk = malloc(sizeof(*pk) + len);
-		assert_non_null(pk);
-		*pk = (struct packet){ .at = at, .to = i, .src = p->n[from].at, .len = len };
-		memcpy(pk->data, data, len);
-		insert(p, pk);
+		insert(p, &pk, data);
+		pk.at += p->again;
+		if (p->again)
+			insert(p, &pk, data);
 		return;
 	}
 }
