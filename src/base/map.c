@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 
+enum { FIT_FROM = 64 };
+
 /* value: NULL never used, TOMBSTONE removed. */
 struct map_slot {
 	uint64_t key;
@@ -66,7 +68,7 @@ static void insert_new(struct map *m, uint64_t key, void *value)
 	m->count++;
 }
 
-static int grow(struct map *m)
+static int resize(struct map *m)
 {
 	struct map old = *m;
 	size_t capacity = 8;
@@ -95,7 +97,7 @@ int map_put(struct map *m, uint64_t key, void *value)
 		slot->value = value;
 		return 0;
 	}
-	if ((m->used + 1) * 2 > m->capacity && grow(m) < 0)
+	if ((m->used + 1) * 2 > m->capacity && resize(m) < 0)
 		return GW_E_NOMEM;
 	insert_new(m, key, value);
 	return 0;
@@ -112,6 +114,14 @@ void *map_remove(struct map *m, uint64_t key)
 	slot->value = TOMBSTONE;
 	m->count--;
 	return value;
+}
+
+void map_fit(struct map *m)
+{
+	if (m->count == 0)
+		map_clear(m);
+	else if (m->capacity >= FIT_FROM && m->count * 16 <= m->capacity)
+		(void)resize(m); /* or it stays as it is */
 }
 
 void *map_next(const struct map *m, size_t *position)

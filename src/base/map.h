@@ -24,6 +24,8 @@ void map_clear(struct map *m); /* frees the table, not the values */
 void *map_get(const struct map *m, uint64_t key);
 int map_put(struct map *m, uint64_t key, void *value); /* value not NULL; replaces */
 void *map_remove(struct map *m, uint64_t key);         /* the value, or NULL */
+/* After many removals: let the table be as large as what is left calls for. */
+void map_fit(struct map *m);
 /* Iterate: start with *position = 0; NULL at the end.  Removing the entry just returned is
  * allowed, adding is not. */
 void *map_next(const struct map *m, size_t *position);

@@ -146,13 +146,12 @@ static int fail(struct connection *c)
 	return NGTCP2_ERR_CALLBACK_FAILURE;
 }
 
-/* Frames may be split over packets: complete ones are handled, the rest is kept. */
-static int control_received(struct connection *c, const uint8_t *data, size_t len)
+static int take_frames(struct connection *c, const uint8_t *data, size_t len)
 {
 	struct frame frame;
 
 	while (len > 0 || c->frame_len > 0) {
-		size_t room = sizeof(c->frame) - c->frame_len;
+		size_t room = WIRE_FRAME_MAX - c->frame_len;
 		size_t take = len < room ? len : room;
 		ssize_t used;
 
@@ -162,7 +161,7 @@ static int control_received(struct connection *c, const uint8_t *data, size_t le
 		data += take;
 		len -= take;
 		used = wire_frame_decode(&frame, c->frame, c->frame_len);
-		if (used < 0 || (used == 0 && c->frame_len == sizeof(c->frame)))
+		if (used < 0 || (used == 0 && c->frame_len == WIRE_FRAME_MAX))
 			return fail(c);
 		if (used == 0)
 			return 0;
@@ -174,6 +173,23 @@ static int control_received(struct connection *c, const uint8_t *data, size_t le
 			return 0;
 	}
 	return 0;
+}
+
+/* Frames may be split over packets: complete ones are handled, the rest is kept. */
+static int control_received(struct connection *c, const uint8_t *data, size_t len)
+{
+	int rv;
+
+	if (!c->frame)
+		c->frame = malloc(WIRE_FRAME_MAX);
+	if (!c->frame)
+		return NGTCP2_ERR_CALLBACK_FAILURE;
+	rv = take_frames(c, data, len);
+	if (c->frame_len == 0) {
+		free(c->frame);
+		c->frame = NULL;
+	}
+	return rv;
 }
 
 static int stream_data_callback(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t offset,
@@ -249,6 +265,8 @@ static int acked_callback(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint64
 		return 0;
 	if (id == CONTROL_STREAM) {
 		chain_release(&c->control, offset + len);
+		if (chain_len(&c->control) == 0)
+			chain_clear(&c->control); /* its last chunk, too */
 		return 0;
 	}
 	c->progress_at = c->now;
@@ -424,7 +442,7 @@ static struct connection *connection_new(struct node *n, bool dialler, const str
 	c->node = n;
 	c->dialler = dialler;
 	c->path = *path;
-	c->quic_path = *path;
+	c->quic_local = path->local;
 	c->migrated_to = path->remote;
 	c->created_at = c->state_since = c->heard_at = c->progress_at = c->now = now;
 	c->stream_heard_at = c->outstanding_since = c->answer_at = GW_NEVER;
@@ -625,6 +643,8 @@ void connection_free(struct connection *c)
 		close_socket(c);
 	relayed_detach(c);
 	map_remove(&n->by_token, c->token);
+	map_fit(&n->by_token);
+	map_fit(&n->by_cid);
 	heap_remove(&n->conn_timers, &c->timer);
 	list_remove(&c->all_link);
 	list_remove(&c->peer_link);
@@ -635,6 +655,8 @@ void connection_free(struct connection *c)
 		ngtcp2_conn_del(c->quic);
 	tls_session_free(&c->tls);
 	chain_clear(&c->control);
+	free(c->frame);
+	free(c->left);
 	dgram_queue_clear(&c->early);
 	n->n_connections--;
 	free(c);
@@ -778,7 +800,9 @@ static bool returns(struct connection *c, const struct addr *remote)
 	if (c->dialler || addr_from_sockaddr(&current, p->remote.addr, p->remote.addrlen) < 0)
 		return false;
 	if (!addr_equal(&current, &c->migrated_to)) {
-		if (c->n_left < MIGRATIONS_MAX)
+		if (!c->left)
+			c->left = calloc(MIGRATIONS_MAX, sizeof(*c->left));
+		if (c->left && c->n_left < MIGRATIONS_MAX)
 			c->left[c->n_left++] = c->migrated_to;
 		c->migrated_to = current;
 	}
@@ -806,7 +830,7 @@ void connection_read(struct connection *c, const struct path *path, const uint8_
 		c->node->stats.drop_refused++;
 		return;
 	}
-	quic_path.local = c->dialler ? c->quic_path.local : path->local;
+	quic_path.local = c->dialler ? c->quic_local : path->local;
 	fill_path(&quic_path, store, &ng_path);
 	c->now = now;
 	c->heard = false;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/dial.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/connection.h"
@@ -13,16 +14,31 @@
 /* A stream that was never sent waits at least this long, whatever its park timeout. */
 #define FIRST_CONNECT (60 * GW_SEC)
 
+static bool grow(struct peer *p)
+{
+	struct addr *all;
+
+	if (p->n_endpoints == PEER_ENDPOINTS_MAX)
+		return false;
+	if (p->n_endpoints == FEW_ENDPOINTS && p->endpoints == p->few) {
+		all = calloc(PEER_ENDPOINTS_MAX, sizeof(*all));
+		if (!all)
+			return false;
+		memcpy(all, p->few, sizeof(p->few));
+		p->endpoints = all;
+	}
+	p->n_endpoints++;
+	return true;
+}
+
 void dial_add_endpoint(struct peer *p, const struct addr *endpoint)
 {
 	size_t i = 0;
 
 	while (i < p->n_endpoints && !addr_equal(&p->endpoints[i], endpoint))
 		i++;
-	if (i == PEER_ENDPOINTS_MAX)
+	if (i == p->n_endpoints && !grow(p))
 		i--; /* the oldest goes */
-	else if (i == p->n_endpoints)
-		p->n_endpoints++;
 	memmove(&p->endpoints[1], &p->endpoints[0], i * sizeof(p->endpoints[0]));
 	p->endpoints[0] = *endpoint;
 }

@@ -514,7 +514,7 @@ void node_undial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now)
 		if (memcmp(p->key, key, KEY_SIZE) != 0)
 			continue;
 		p->wanted = false;
-		p->n_pings = 0;
+		peer_drop_pings(p);
 		dial_reconsider(p, now);
 		dial_schedule(p, now);
 	}

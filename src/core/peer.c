@@ -78,6 +78,7 @@ static struct peer *peer_new(struct node *n, const uint8_t key[KEY_SIZE], bool t
 	p->dial_started = p->dial_at = p->pinned_at = p->park_at = GW_NEVER;
 	p->lookup_at = GW_NEVER;
 	p->parked_since = now;
+	p->endpoints = p->few;
 	p->send_buffer = SEND_BUFFER_MIN;
 	list_init(&p->connections);
 	list_init(&p->streams);
@@ -135,6 +136,9 @@ void peer_free(struct peer *p)
 	seen_clear(&p->seen);
 	records_forget(p);
 	punch_free(p);
+	peer_drop_pings(p);
+	if (p->endpoints != p->few)
+		free(p->endpoints);
 	heap_remove(&p->node->peer_timers, &p->timer);
 	list_remove(&p->all_link);
 	list_remove(&p->event_link);
@@ -479,6 +483,8 @@ static void pong(struct connection *c, uint64_t nonce, gw_time now)
 		slot->path = c->path;
 		slot->relay = c->relay;
 		p->pings[i] = p->pings[--p->n_pings];
+		if (p->n_pings == 0)
+			peer_drop_pings(p);
 		p->wanted = p->n_pings > 0;
 		return;
 	}
@@ -575,12 +581,21 @@ void peer_check(struct connection *c, gw_time now)
 	}
 }
 
+void peer_drop_pings(struct peer *p)
+{
+	free(p->pings);
+	p->pings = NULL;
+	p->n_pings = 0;
+}
+
 int peer_ping(struct peer *p, uint64_t *id, gw_time now)
 {
 	struct node *n = p->node;
 	struct ping *ping;
 
-	if (p->n_pings == PINGS_MAX)
+	if (!p->pings)
+		p->pings = calloc(PINGS_MAX, sizeof(*p->pings));
+	if (!p->pings || p->n_pings == PINGS_MAX)
 		return GW_E_LIMIT;
 	ping = &p->pings[p->n_pings++];
 	*ping = (struct ping){ .id = ++n->next_ping, .nonce = rng_u64(n->rng) >> 2 };
@@ -604,7 +619,7 @@ int peer_ping(struct peer *p, uint64_t *id, gw_time now)
 static void give_up(struct peer *p, int error)
 {
 	p->wanted = false;
-	p->n_pings = 0;
+	peer_drop_pings(p);
 	fail_streams(p, error, true);
 	peer_raise(p, error);
 }

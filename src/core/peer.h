@@ -37,6 +37,7 @@ void peer_set_send_buffer(struct peer *p, uint64_t cwnd);
 void peer_streams_changed(struct peer *p);
 void peer_raise(struct peer *p, int error);
 int peer_ping(struct peer *p, uint64_t *id, gw_time now);
+void peer_drop_pings(struct peer *p);
 /* Free it when nothing depends on it. */
 bool peer_disposable(const struct peer *p);
 

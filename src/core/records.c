@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/records.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/beacons.h"
@@ -100,11 +101,20 @@ static bool concerns(const struct peer *p, const struct beacon_ref *b)
 	return b->configured || has_home(p, b);
 }
 
+static void nobody_asked(struct peer *p)
+{
+	free(p->asked);
+	p->asked = NULL;
+	p->lookups_open = 0;
+}
+
 static void ask(struct beacon_ref *b, struct peer *p)
 {
 	struct beacon_frame f = { .type = BEACON_LOOKUP };
 
-	if (p->lookups_open == sizeof(p->asked) / sizeof(p->asked[0]))
+	if (!p->asked)
+		p->asked = calloc(ASKED_MAX, sizeof(*p->asked));
+	if (!p->asked || p->lookups_open == ASKED_MAX)
 		return;
 	f.lookup.request = p->lookup;
 	if (p->n_live > 0 && !b->watches_full) {
@@ -120,7 +130,7 @@ static void end_request(struct peer *p)
 {
 	map_remove(&p->node->by_request, p->lookup);
 	p->lookup = 0;
-	p->lookups_open = 0;
+	nobody_asked(p);
 }
 
 static bool new_request(struct peer *p)
@@ -204,6 +214,8 @@ static bool answered(struct peer *p, const struct beacon_ref *b)
 	for (size_t i = 0; i < p->lookups_open; i++)
 		if (p->asked[i] == b) {
 			p->asked[i] = p->asked[--p->lookups_open];
+			if (p->lookups_open == 0)
+				nobody_asked(p);
 			return true;
 		}
 	return false;

@@ -100,6 +100,7 @@ static void retire(struct stream *s)
 	assert(s->state != STREAM_RETIRED);
 	s->state = STREAM_RETIRED;
 	map_remove(&s->peer->by_id, s->id);
+	map_fit(&s->peer->by_id);
 	s->peer->n_live--;
 	s->node->n_streams--;
 	list_remove(&s->ready_link);

@@ -36,15 +36,17 @@ enum {
 	RACERS_MAX = 24,
 	RETIRED_INCARNATIONS = 4,
 	MIGRATIONS_MAX = 8, /* of a dialler's address within a connection */
+	FEW_ENDPOINTS = 2,
 	PINGS_MAX = 16,
 	PONGS_MAX = 64,
 	LOCALS_MAX = 64,
 	SERVICES_MAX = 256,
-	REFS_MAX = 64,         /* beacons known: ours, and those of peers */
-	REF_ADDRS_MAX = 4,     /* of one host name */
-	CONFIGURED_MAX = 8,    /* beacons of our own */
-	OUTBOX_MAX = 128,      /* small datagrams that wait to be sent */
-	OUTBOX_SIZE = 64,      /* bytes of one */
+	REFS_MAX = 64,                               /* beacons known: ours, and those of peers */
+	REF_ADDRS_MAX = 4,                           /* of one host name */
+	CONFIGURED_MAX = 8,                          /* beacons of our own */
+	ASKED_MAX = CONFIGURED_MAX + WIRE_HOMES_MAX, /* at once, for one record */
+	OUTBOX_MAX = 128,                            /* small datagrams that wait to be sent */
+	OUTBOX_SIZE = 64,                            /* bytes of one */
 	IO_REQUESTS_MAX = 320, /* of each kind that wait for the owner of the sockets */
 	CONTROL_QUEUE_MAX = 1024 * 1024,
 	OPEN_AHEAD = 64,          /* segments opened before a packet is written */
@@ -282,14 +284,13 @@ struct connection {
 	uint64_t channel;         /* of the relay; map key */
 	struct path path;         /* where to send; relayed: stands for the channel */
 	struct addr local_seen;   /* our address on the last authenticated packet */
-	struct path quic_path;    /* what ngtcp2 was told at the start (dialler: constant) */
+	struct addr quic_local;   /* dialler: what ngtcp2 was told at the start */
 	struct addr migrated_to;  /* accepter: the dialler's address ... */
-	struct addr left[MIGRATIONS_MAX]; /* ... and those that it had before */
+	struct addr *left;        /* ... and those that it had before, MIGRATIONS_MAX; NULL: none */
 	size_t n_left;
 
 	ngtcp2_conn *quic;
 	struct tls_session tls;
-	bool welcome;   /* accepter: policy said yes */
 	bool confirmed; /* handshake complete on our side */
 	uint64_t odcid; /* map key of the client's first destination id and its address, or 0 */
 
@@ -297,7 +298,7 @@ struct connection {
 	int64_t control_id;
 	struct chain control; /* ours, from acknowledged on */
 	uint64_t control_sent;
-	uint8_t frame[WIRE_FRAME_MAX]; /* received bytes of an unfinished frame */
+	uint8_t *frame; /* received bytes of an unfinished frame, or NULL */
 	size_t frame_len;
 	bool hello_sent, hello_received;
 	uint8_t peer_token[WIRE_TOKEN_SIZE];
@@ -399,14 +400,17 @@ struct peer {
 	uint8_t claim[WIRE_CLAIM_SIZE]; /* of that incarnation */
 	uint64_t retired_incarnations[RETIRED_INCARNATIONS];
 
-	enum peer_state state;
 	int error;
 	bool event_pending;
 	bool wanted;    /* somebody asked for a connection: node_dial, node_ping */
 	bool must_move; /* our address is gone: dial although the connection may live */
 	bool met;       /* has been connected */
+	bool watched;   /* a beacon was asked to tell of changes */
+	bool pinned;    /* the application has given endpoints: keep it */
 
-	struct addr endpoints[PEER_ENDPOINTS_MAX];
+	/* Of those that are parked by the thousand: what lay apart would hold a page each. */
+	struct addr few[FEW_ENDPOINTS];
+	struct addr *endpoints; /* `few`, or PEER_ENDPOINTS_MAX */
 	size_t n_endpoints;
 
 	struct punch *punch;                      /* NULL: never relayed */
@@ -416,10 +420,9 @@ struct peer {
 	uint64_t record_from;     /* number of the beacon that gave it; 0: none */
 	gw_time records_at;       /* when the budget of its new records is whole again */
 	uint64_t lookup;          /* request in progress; 0: none; in node->by_request */
-	bool watched;             /* a beacon was asked to tell of changes */
 	gw_time lookup_at;        /* last sent; GW_NEVER: never */
 	/* those that have not answered; to be compared, not to be followed */
-	const struct beacon_ref *asked[CONFIGURED_MAX + WIRE_HOMES_MAX];
+	const struct beacon_ref **asked; /* NULL: none */
 	size_t lookups_open;
 
 	struct list connections;
@@ -433,7 +436,6 @@ struct peer {
 	gw_time parked_since; /* without a used connection; GW_NEVER */
 	gw_time pinned_at;    /* dial from each interface then; GW_NEVER */
 	gw_time park_at;      /* the first stream has parked long enough; GW_NEVER */
-	bool pinned;          /* the application has given endpoints: keep it */
 
 	struct list streams; /* all objects, zombies included */
 	struct map by_id;    /* live and resetting */
@@ -446,7 +448,7 @@ struct peer {
 	struct dgram_queue dgrams; /* to be sent */
 	int64_t dgram_lead;        /* bytes that datagrams are ahead of streams */
 
-	struct ping pings[PINGS_MAX];
+	struct ping *pings; /* NULL: none */
 	size_t n_pings;
 	uint64_t moves, tx_bytes, rx_bytes;
 	gw_time heard_at; /* on connections that are gone; 0: never */

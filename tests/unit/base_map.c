@@ -194,6 +194,28 @@ static void churn_does_not_grow_the_table(void **state)
 	assert_int_equal(map.count, 4);
 }
 
+static void table_fits_what_is_left(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < KEYS; i++)
+		put(i, 0);
+	map_fit(&map);
+	check();
+	for (size_t i = 5; i < KEYS; i++) {
+		take(i);
+		map_fit(&map);
+	}
+	assert_true(map.capacity <= 64);
+	check();
+	for (size_t i = 0; i < 5; i++)
+		take(i);
+	map_fit(&map);
+	assert_null(map.slots);
+	check();
+	put(7, 1);
+	check();
+}
+
 static void table_is_never_full(void **state)
 {
 	(void)state;
@@ -273,6 +295,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(entry_returned_last_may_be_removed, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(churn_does_not_grow_the_table, setup, teardown),
+		cmocka_unit_test_setup_teardown(table_fits_what_is_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(table_is_never_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(clear_leaves_an_empty_map, setup, teardown),
 		cmocka_unit_test_setup_teardown(seed_decides_the_order, setup, teardown),
