@@ -210,6 +210,50 @@ static void only_inserting_needs_memory(void **state)
 	drain();
 }
 
+/* --- as many as a large node has --- */
+
+enum { MANY = 100000, MOVES_MAX = 18 }; /* log2(MANY) and its own */
+
+/* How many timers have changed places since `before` was taken. */
+static size_t moved(struct timer *const *before, size_t count)
+{
+	size_t n = 0;
+
+	for (size_t i = 1; i <= count; i++)
+		n += heap.items[i] != before[i];
+	return n;
+}
+
+static void a_hundred_thousand_cost_few_moves_each(void **state)
+{
+	static struct timer many[MANY], *before[MANY + 1];
+	struct rng rng;
+	gw_time last = 0;
+
+	(void)state;
+	rng_seed(&rng, 1);
+	for (size_t i = 0; i < MANY; i++)
+		assert_int_equal(heap_set(&heap, &many[i], rng_u64(&rng) >> 1), 0);
+	for (int i = 0; i < 200; i++) {
+		struct timer *t = i % 2 ? heap_top(&heap) : &many[rng_u64(&rng) % MANY];
+
+		memcpy(before, heap.items, sizeof(before));
+		assert_int_equal(heap_set(&heap, t, rng_u64(&rng) >> 1), 0);
+		assert_true(moved(before, MANY) <= MOVES_MAX);
+	}
+	for (size_t i = 0; i < MANY; i++) {
+		struct timer *t = heap_top(&heap);
+
+		assert_true(t->at >= last);
+		last = t->at;
+		if (i < 200)
+			memcpy(before, heap.items, sizeof(before));
+		heap_remove(&heap, t);
+		assert_true(i >= 200 || moved(before, heap.count) <= MOVES_MAX);
+	}
+	assert_null(heap_top(&heap));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +267,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(clear_lets_timers_be_used_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_inserting_needs_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_hundred_thousand_cost_few_moves_each, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
