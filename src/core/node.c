@@ -508,11 +508,7 @@ int node_dial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now)
 
 void node_undial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now)
 {
-	list_each(&n->peers, i, tmp) {
-		struct peer *p = container_of(i, struct peer, all_link);
-
-		if (memcmp(p->key, key, KEY_SIZE) != 0)
-			continue;
+	for (struct peer *p = NULL; (p = peer_next_of_key(n, key, p));) {
 		p->wanted = false;
 		peer_drop_pings(p);
 		dial_reconsider(p, now);
