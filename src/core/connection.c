@@ -146,50 +146,63 @@ static int fail(struct connection *c)
 	return NGTCP2_ERR_CALLBACK_FAILURE;
 }
 
-static int take_frames(struct connection *c, const uint8_t *data, size_t len)
+/* Handle the complete frames; *used says how far they go. */
+static int take_frames(struct connection *c, const uint8_t *data, size_t len, size_t *used)
 {
 	struct frame frame;
 
-	while (len > 0 || c->frame_len > 0) {
-		size_t room = WIRE_FRAME_MAX - c->frame_len;
-		size_t take = len < room ? len : room;
-		ssize_t used;
+	*used = 0;
+	while (*used < len && c->state != CONN_CLOSED) {
+		ssize_t n = wire_frame_decode(&frame, data + *used, len - *used);
 
-		if (take > 0)
-			memcpy(c->frame + c->frame_len, data, take);
-		c->frame_len += take;
-		data += take;
-		len -= take;
-		used = wire_frame_decode(&frame, c->frame, c->frame_len);
-		if (used < 0 || (used == 0 && c->frame_len == WIRE_FRAME_MAX))
+		if (n < 0 || (n == 0 && len - *used >= WIRE_FRAME_MAX))
 			return fail(c);
-		if (used == 0)
+		if (n == 0)
 			return 0;
-		c->frame_len -= (size_t)used;
-		memmove(c->frame, c->frame + used, c->frame_len);
+		*used += (size_t)n;
 		if (peer_frame(c, &frame, c->now) < 0)
 			return fail(c);
-		if (c->state == CONN_CLOSED)
-			return 0;
 	}
+	return 0;
+}
+
+static int keep_rest(struct connection *c, const uint8_t *data, size_t len)
+{
+	c->frame = malloc(WIRE_FRAME_MAX);
+	if (!c->frame)
+		return NGTCP2_ERR_CALLBACK_FAILURE;
+	memcpy(c->frame, data, len);
+	c->frame_len = len;
 	return 0;
 }
 
 /* Frames may be split over packets: complete ones are handled, the rest is kept. */
 static int control_received(struct connection *c, const uint8_t *data, size_t len)
 {
+	size_t used;
 	int rv;
 
-	if (!c->frame)
-		c->frame = malloc(WIRE_FRAME_MAX);
-	if (!c->frame)
-		return NGTCP2_ERR_CALLBACK_FAILURE;
-	rv = take_frames(c, data, len);
-	if (c->frame_len == 0) {
-		free(c->frame);
-		c->frame = NULL;
+	while (len > 0 && c->frame) {
+		size_t room = WIRE_FRAME_MAX - c->frame_len, take = len < room ? len : room;
+
+		memcpy(c->frame + c->frame_len, data, take);
+		c->frame_len += take;
+		data += take;
+		len -= take;
+		rv = take_frames(c, c->frame, c->frame_len, &used);
+		if (rv != 0 || c->state == CONN_CLOSED)
+			return rv;
+		c->frame_len -= used;
+		memmove(c->frame, c->frame + used, c->frame_len);
+		if (c->frame_len == 0) {
+			free(c->frame);
+			c->frame = NULL;
+		}
 	}
-	return rv;
+	rv = take_frames(c, data, len, &used);
+	if (rv != 0 || used == len || c->state == CONN_CLOSED)
+		return rv;
+	return keep_rest(c, data + used, len - used);
 }
 
 static int stream_data_callback(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t offset,
