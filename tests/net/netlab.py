@@ -254,10 +254,10 @@ class Host:
             raise Timeout(f"{' '.join(argv[:4])}... did not end within {seconds} s") from None
         return Result(r.returncode, r.stdout.decode(errors="replace"), r.stderr.decode(errors="replace"))
 
-    def spawn(self, *argv, name=None, stdin=None, env=None):
+    def spawn(self, *argv, name=None, stdin=None, env=None, cwd=None):
         self.world.serial += 1
         label = f"{self.world.serial:02d}-{self.name}-{name or os.path.basename(argv[0])}"
-        p = Process(self.inside(argv), self.world.dir, label, stdin=stdin, env=env)
+        p = Process(self.inside(argv), self.world.dir, label, stdin=stdin, env=env, cwd=cwd)
         self.world.processes.append(p)
         return p
 
@@ -529,6 +529,30 @@ class Psql:
         out = wait(look, seconds, f"the answer to {sql!r}")
         self.seen += out.index(mark) + len(mark) + 1
         return out[:out.index(mark)].strip()
+
+
+# --- other tools ---
+
+
+def sshd(host, address="127.0.0.1"):
+    """An sshd of our own for one user; returns (user, client options)."""
+    d = os.path.join(host.world.dir, "ssh")
+    os.makedirs(d, mode=0o700)
+    for key in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{d}/{key}"], check=True)
+    os.rename(f"{d}/user.pub", f"{d}/authorized")
+    with open(f"{d}/config", "w", encoding="utf-8") as f:
+        f.write(f"Port 2222\nListenAddress {address}\nHostKey {d}/host\nAuthorizedKeysFile {d}/authorized\n"
+                "StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\n")
+    wrap = as_tester
+    if not user_mode():
+        for root, _, names in os.walk(d):
+            for path in [root, *[os.path.join(root, n) for n in names]]:
+                os.chown(path, TESTER_UID, TESTER_UID)
+    p = host.spawn(*wrap(["/usr/sbin/sshd", "-D", "-e", "-f", f"{d}/config"]), name="sshd")
+    p.wait_listens(2222)
+    return "tester", ["-i", f"{d}/user", "-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+                      "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes"]
 
 
 def random_file(path, size):

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from netlab import Node, Postgres, Psql, as_tester, random_file, sha256_file, user_mode, wait, TESTER_UID
+from netlab import Node, Postgres, Psql, as_tester, random_file, sha256_file, sshd, user_mode, wait
 
 HELPER = [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "helper.py")]
 
@@ -35,27 +35,6 @@ def test_curl_large_file_over_moves(w):
         host.move()
     assert curl.wait(60) == 0, f"curl: {curl.err()}"
     assert sha256_file(copy) == digest, "the copy differs"
-
-
-def sshd(host):
-    """An sshd of our own for one user; returns (user, client options)."""
-    d = os.path.join(host.world.dir, "ssh")
-    os.makedirs(d, mode=0o700)
-    for key in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{d}/{key}"], check=True)
-    os.rename(f"{d}/user.pub", f"{d}/authorized")
-    with open(f"{d}/config", "w", encoding="utf-8") as f:
-        f.write(f"Port 2222\nListenAddress 127.0.0.1\nHostKey {d}/host\nAuthorizedKeysFile {d}/authorized\n"
-                "StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\n")
-    wrap = as_tester
-    if not user_mode():
-        for root, _, names in os.walk(d):
-            for path in [root, *[os.path.join(root, n) for n in names]]:
-                os.chown(path, TESTER_UID, TESTER_UID)
-    p = host.spawn(*wrap(["/usr/sbin/sshd", "-D", "-e", "-f", f"{d}/config"]), name="sshd")
-    p.wait_listens(2222)
-    return "tester", ["-i", f"{d}/user", "-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-                      "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes"]
 
 
 def test_ssh_session_survives_client_move(w):
