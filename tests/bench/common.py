@@ -17,18 +17,15 @@ and, where it needs them,
 A row's `all_KEY` lists what each round gave; the report shows its least and greatest beside KEY."""
 import json
 import os
-import resource
 import statistics
 import subprocess
-import sys
 import time
 
-from netlab import TOP, Node, wait
+from netlab import TOP
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 WORK = os.path.join(TOP, "build", "bench")
 RESULTS = os.path.join(WORK, "results.json")
-FLOW = os.path.join(HERE, "flow.py")
 
 
 def say(text=""):
@@ -60,7 +57,7 @@ class Book:
             with open(RESULTS, encoding="utf-8") as f:
                 self.data = json.load(f)
 
-    def put(self, part, rows):
+    def put(self, part, rows, remark=""):
         for name, row in rows.items():
             show(part, name, row)
         if self.options.short:
@@ -68,7 +65,7 @@ class Book:
         self.read()  # another part may have been measured meanwhile
         commit = subprocess.run(["git", "-C", TOP, "log", "-1", "--format=%h"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                 check=False).stdout.decode().strip()
-        self.data[part] = {"rows": rows, "commit": commit, "date": time.strftime("%Y-%m-%d")}
+        self.data[part] = {"rows": rows, "commit": commit, "date": time.strftime("%Y-%m-%d"), "remark": remark}
         with open(RESULTS, "w", encoding="utf-8") as f:
             json.dump(self.data, f, indent=1)
 
@@ -89,11 +86,6 @@ def cpu_of(pid):
     return sum(int(x) for x in fields[11:15]) / os.sysconf("SC_CLK_TCK")
 
 
-def children_cpu():
-    r = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return r.ru_utime + r.ru_stime
-
-
 def per_gb(cpu, size):
     return cpu / (size / 1e9) if size else 0.0
 
@@ -110,12 +102,13 @@ def spread(key, values):
     return {key: median(values), f"all_{key}": [float(f"{v:.4g}") for v in values], "runs": len(values)}
 
 
-def rounds_of(part, contestants, rounds):
+def rounds_of(part, contestants, rounds, failures=None):
     """Let the contestants take turns; returns name -> list of results, each with its "round".
-    `rounds` is a number, or one for each name; who fails is told of, and does not break the rest."""
+    `rounds` is a number, or one for each name; who fails is told of, and does not break the rest;
+    `failures` is given the reasons of those that never succeeded."""
     rounds = {name: rounds.get(name, 1) if isinstance(rounds, dict) else rounds for name in contestants}
     turns = [(n, name) for n in range(1, max(rounds.values(), default=0) + 1) for name in contestants if n <= rounds[name]]
-    got, took = {}, {}
+    got, took, why = {}, {}, {}
     for i, (n, name) in enumerate(turns, 1):
         started = time.monotonic()
         try:
@@ -124,10 +117,13 @@ def rounds_of(part, contestants, rounds):
             text = ", ".join(f"{k} {v:.3g}" for k, v in r.items() if isinstance(v, (int, float)))
         except Exception as e:
             text = f"FAILED: {str(e)[:300]}"
+            why[name] = str(e).split("\n")[0][:120]
         took[name] = time.monotonic() - started
         guess = sum(took.values()) / len(took)
         left = sum(took.get(other, guess) for _, other in turns[i:])
         say(f"  [{i}/{len(turns)}, {left / 60:.1f} min left] {part} round {n}: {name}: {text}")
+    if failures is not None:
+        failures.update({name: text for name, text in why.items() if name not in got})
     return {name: got[name] for name in contestants if name in got}
 
 
@@ -146,44 +142,3 @@ def ratios(row, runs, others, key, name):
     values = [r[key] / other[r["round"]] for r in runs if r["round"] in other and r.get(key) is not None]
     if values:
         row.update({k: v for k, v in spread(name, values).items() if k != "runs"})
-
-
-# --- a trickle through forward + expose ---
-
-
-class FlowTest:
-    """1,000 bytes each few ms in one direction through forward + expose; flow.py notes when each arrives."""
-
-    def __init__(self, upward, every_ms):
-        self.upward, self.every_ms = upward, every_ms
-
-    def start(self, w):
-        self.w = w
-        server, client = Node(w.a, "server"), Node(w.b, "client")
-        far, near = ("sink", "source") if self.upward else ("source", "sink")
-        self.far = w.a.spawn(sys.executable, FLOW, far, "listen", "7000", str(self.every_ms), name="far-" + far)
-        self.far.wait_listens(7000)
-        client.forward("7001", server.expose("7000", "flow"))
-        self.near = w.b.spawn(sys.executable, FLOW, near, "connect", "7001", str(self.every_ms), name="near-" + near)
-        self.sink = self.far if self.upward else self.near
-        wait(lambda: len(self.times()) > 50, 20, "data to flow")
-        return self
-
-    def times(self):
-        """Arrival times of blocks (monotonic clock), only whole lines."""
-        return [float(x) for x in self.sink.out().split("\n")[:-1]]
-
-    def first_after(self, at, seconds):
-        def look():
-            assert self.far.running() and self.near.running(), "the connection ended: " + self.w.logs(3)
-            times = self.times()
-            return times if times and times[-1] > at + 0.02 else None
-        return wait(look, seconds, "data to flow again")
-
-    def gap(self, at, patience=60):
-        """Longest time without data from shortly before `at` until it flows again, in ms."""
-        times = self.first_after(at, patience)
-        end = time.monotonic() + 0.5
-        wait(lambda: time.monotonic() > end, 2, "half a second")
-        times = self.times()
-        return max((b - a) * 1000 for a, b in zip(times, times[1:]) if b > at)

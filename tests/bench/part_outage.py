@@ -3,8 +3,10 @@
 import threading
 import time
 
-from common import FlowTest, say, spread
+from common import say, spread
 from netlab import World, wait
+from overlays import Godwit
+from trickle import Trickle
 
 NAME = "outage"
 TITLE = "After an outage: from the link's return to the first new byte"
@@ -19,7 +21,7 @@ LONG = True
 def outage_once(seconds, event, upward, out, n):
     try:
         with World() as w:
-            flow = FlowTest(upward, 10).start(w)
+            flow = Trickle(Godwit(w), upward, 10).start()
             time.sleep(0.1 * n)  # not all at the same instant
             if event:
                 w.b.link("down")

@@ -2,12 +2,12 @@
 """Streams of `godwit bench`, beside the machine's limit, bare ngtcp2 and iroh."""
 import json
 import os
-import shutil
 import subprocess
 import threading
 
-from common import HERE, WORK, medians, per_gb, ratios, rounds_of, say
+from common import HERE, medians, per_gb, ratios, rounds_of
 from netlab import World
+from overlays import NPM, install_npm
 from yardstick import bare, godwit, piped
 
 NAME = "stream"
@@ -48,27 +48,11 @@ def godwit_once(seconds, *args, env=None):
         return {"gbit_s": r["gbit_s"], "cpu_s_per_gb": per_gb(r["cpu_s"], r["bytes"]) + theirs}
 
 
-def iroh_directory():
-    d = os.path.join(WORK, "iroh")
-    if not os.path.isdir(os.path.join(d, "node_modules", "@number0", "iroh")):
-        raise RuntimeError(f"iroh is not installed in {d}")
-    return d
-
-
-def prepare():
-    d = os.path.join(WORK, "iroh")
-    os.makedirs(d, exist_ok=True)
-    if not os.path.isdir(os.path.join(d, "node_modules", "@number0", "iroh")) and shutil.which("npm"):
-        say("bench: installing iroh from npm into build/bench/iroh")
-        shutil.copy(os.path.join(HERE, "package.json"), d)
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=d, check=False)
-
-
 def iroh_once(megabytes):
     with World(direct=True) as w:
         def start(host, role, *args):
             argv = host.inside(["node", "--max-old-space-size=6000", os.path.join(HERE, "iroh.mjs"), role, host.address(), *args])
-            return subprocess.Popen(argv, cwd=iroh_directory(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            return subprocess.Popen(argv, cwd=NPM, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                     stderr=subprocess.DEVNULL, text=True, env=dict(os.environ, NODE_NO_WARNINGS="1"))
         server, client = start(w.a, "server"), start(w.b, "client", str(megabytes))
         timer = threading.Timer(120, lambda: (server.kill(), client.kill()))
@@ -97,6 +81,9 @@ def iroh_once(megabytes):
             client.kill()
             server.wait()
             client.wait()
+
+
+prepare = install_npm
 
 
 def run(book, o):

@@ -2,6 +2,8 @@
 """SVG plots by gnuplot: bars() with one or more bars for each name, curves() over a number.
 
 A point is (value, least, greatest), as point(row, key) takes it from a row; None: nothing to show."""
+import math
+import re
 import subprocess
 
 COLOURS = ["#1f6f8b", "#e07a3f", "#7a9e5f", "#8a5a9e", "#b5a642", "#777777"]
@@ -36,6 +38,12 @@ def block(name, lines):
     return [f"${name} << END", *lines, "END"]
 
 
+def label(name):
+    """Of an axis; godwit's own are bold."""
+    text = re.sub(r"([_^@{}&~\\])", r"\\\1", name)
+    return quote(f"{{/:Bold {text}}}" if name.startswith("godwit") else text)
+
+
 def short(value):
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
@@ -46,8 +54,7 @@ def bars(path, title, axis, names, series, log=False, missing=""):
     several, thick = len(series) > 1, 0.8 / len(series)
     found = [p for points in series.values() for p in points if p]
     top, bottom = max(p[2] for p in found), min(p[1] for p in found if p[1] > 0)
-    floor = 10 ** len(str(int(bottom))) / 100 if bottom >= 1 else bottom / 3
-    left = floor if log else 0
+    left = 10 ** math.floor(math.log10(bottom / 1.3)) if log else 0
     end = (top / left) ** 1.15 * left if log else top * 1.15
     data, plots = [], []
     for s, (legend, points) in enumerate(series.items()):
@@ -58,15 +65,16 @@ def bars(path, title, axis, names, series, log=False, missing=""):
             rgb = COLOURS[s] if several or names[i].startswith("godwit") else OTHER
             lines.append(f'{value:g} {y:g} {low:g} {high:g} {left:g} {int(rgb[1:], 16)} {quote(short(p[0]) if p else missing)}')
         data += block(f"s{s}", lines)
-        plots += [f"$s{s} using 1:2:5:1:($2-{thick * 0.45:g}):($2+{thick * 0.45:g}):6 with boxxyerror fs solid 1 noborder lc rgb variable notitle",
+        edges = f"($2-{thick * 0.45:g}):($2+{thick * 0.45:g})"
+        plots += [f"$s{s} using 1:2:5:1:{edges}:6 with boxxyerror fs solid 1 noborder lc rgb variable notitle",
                   f'$s{s} using 1:2:3:4 with xerrorbars pt -1 lw 1 lc rgb "#333333" notitle',
                   f'$s{s} using 4:2:7 with labels left offset 0.6,0 font ",11" notitle']
         if several:
             plots.append(f'NaN with boxes fs solid 1 lc rgb "{COLOURS[s]}" title {quote(legend)}')
-    tics = ", ".join(f"{quote(name)} {len(names) - 1 - i}" for i, name in enumerate(names))
+    tics = ", ".join(f"{label(name)} {len(names) - 1 - i}" for i, name in enumerate(names))
     height = (130 if several else 90) + len(names) * (18 + 10 * len(series))
     gnuplot("\n".join([HEAD.format(w=820, h=height, path=quote(path), title=quote(title), grid="xtics"),
-                       *data, f"set lmargin {max(map(len, names)) + 3}", "set rmargin 3", f"set ytics ({tics}) noenhanced scale 0",
+                       *data, f"set lmargin {max(map(len, names)) + 3}", "set rmargin 3", f"set ytics ({tics}) scale 0",
                        f"set xlabel {quote(axis)} noenhanced", "set logscale x" if log else "", f"set xrange [{left:g}:{end:g}]",
                        f"set yrange [-0.6:{len(names) - 0.4}]", "set bmargin 5.5\nset key outside bottom center horizontal" if several else "unset key",
                        "plot " + ", ".join(plots), ""]))

@@ -63,21 +63,22 @@ def tables(part, rows):
         some = {name: row for name, row in rows.items() if any(row.get(k) is not None for k in columns)}
         if not some:
             continue
-        lines += [heading, ""] if heading else []
+        lines += [f"### {heading}", ""] if heading else []
         lines += ["| | " + " | ".join(columns.values()) + " |", "|---" * (len(columns) + 1) + "|"]
         lines += [f"| {name} | " + " | ".join(cell(row, k) for k in columns) + " |" for name, row in some.items()]
         lines.append("")
     return lines
 
 
-def plots(part, rows):
-    """Draws them; a plot that cannot be drawn is told of, and left out."""
+def plots(part, rows, write):
+    """Draws them, when told to write; a plot that cannot be drawn is told of, and left out."""
     lines = []
     for name, caption, draw in getattr(part, "PLOTS", []):
         path = os.path.join(DOCS, "img", f"{name}.svg")
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
-            draw(rows, path)
+            if write:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                draw(rows, path)
         except Exception as e:
             say(f"bench: no plot {name}: {str(e)[:300]}")
             continue
@@ -85,13 +86,15 @@ def plots(part, rows):
     return lines
 
 
-def section(part, entry):
+def section(part, entry, write):
     rows = entry["rows"]
     text = f"`tests/bench/bench {part.NAME}`, {entry['date']}, commit {entry['commit']}. {part.NOTE}".strip()
-    return [f"## {part.TITLE}", "", text, "", *([entry["remark"], ""] if entry.get("remark") else []), *plots(part, rows), *tables(part, rows)]
+    return [f"## {part.TITLE}", "", text, "", *([entry["remark"], ""] if entry.get("remark") else []),
+            *plots(part, rows, write), *tables(part, rows)]
 
 
-def report(book, parts):
+def report(book, parts, write=False):
+    """The text of docs/benchmarks.md; `write`: and its plots."""
     goals, sections = previous()
     lines = ["# Benchmarks", "",
              "Written by `make bench` (`tests/bench/bench --write`); one part: `tests/bench/bench stream`. Network namespaces on one",
@@ -100,7 +103,7 @@ def report(book, parts):
              f"Machine: {machine()}.", "", "## Goals", "", *goal_table(book, parts, goals), ""]
     for part in parts:
         if part.NAME in book.data:
-            lines += section(part, book.data[part.NAME])
+            lines += section(part, book.data[part.NAME], write)
         elif part.TITLE in sections:
             lines += [sections[part.TITLE], ""]
     return "\n".join(lines)
