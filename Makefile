@@ -23,6 +23,7 @@ demo: all
 	@tools/deps demo
 	@tests/demo/demo $(BUILD)/godwit
 
+# BENCH: arguments of tests/bench/bench, e.g. BENCH="--all --write", BENCH=peers.
 bench: all
 	@tools/deps bench
 	@tests/bench/bench $(or $(BENCH),--write)
