@@ -165,7 +165,7 @@ def measure(cls, o, offload=True):
         for step, *args in steps:
             try:
                 step(*args)
-            except AssertionError as e:
+            except (AssertionError, ValueError) as e:
                 say(f"  {cls.name}: {step.__name__} {args}: FAILED: {str(e)[:200]}")
         if row.get("gbit_s") and row.get("gbit_s_64"):
             row["ratio_64_to_1"] = row["gbit_s_64"] / row["gbit_s"]
