@@ -83,7 +83,7 @@ def peer_once(cls, world, upward):
 def seconds_row(key, values):
     finite = [v for v in values if v < math.inf]
     middle = median(values)
-    return {**spread(key, finite), key: middle if middle < math.inf else NEVER}
+    return {key: middle if middle < math.inf else NEVER, f"all_{key}": spread(key, finite)[f"all_{key}"]}
 
 
 def peers(o, there, failures):
