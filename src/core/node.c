@@ -650,6 +650,11 @@ static bool next_stream_event(struct node *n, struct event *out)
 	return true;
 }
 
+bool node_has_stream_events(const struct node *n)
+{
+	return list_first(&n->stream_events) != NULL;
+}
+
 static bool next_peer_event(struct node *n, struct event *out)
 {
 	struct list_item *i = list_first(&n->peer_events);

@@ -191,7 +191,7 @@ static int write_packets(struct writer *w)
 
 	ngtcp2_path_storage_zero(&ps);
 	while (!w->full) {
-		if (c->state == CONN_USED)
+		if (c->state == CONN_USED && (w->count == 0 || !segment_next(c->peer)))
 			segment_prepare(c->peer);
 		do {
 			rv = offer_next(w, blocked, &ps);
@@ -247,11 +247,19 @@ static bool write_batch(struct connection *c, struct batch *out, gw_time now)
 	struct quic_stat stat;
 	int rv;
 
+	/* The pace of what was written last counts from then; until there is more to write, it is no
+	 * reason to wake up. */
+	if (c->written_at > 0)
+		ngtcp2_conn_update_pkt_tx_time(c->quic, c->written_at);
+	c->written_at = 0;
 	w.header = c->relay ? WIRE_CHANNEL_HEADER : 0;
 	w.limit = batch_limit(c, w.payload);
 	c->now = now;
 	rv = write_packets(&w);
-	ngtcp2_conn_update_pkt_tx_time(c->quic, now);
+	if (w.full)
+		ngtcp2_conn_update_pkt_tx_time(c->quic, now);
+	else
+		c->written_at = now;
 	if (rv < 0) {
 		c->liberr = rv;
 		connection_kill(c, CLOSE_NONE, GW_E_PROTOCOL, now);

@@ -317,6 +317,7 @@ struct connection {
 	size_t n_unanswered; /* packets read since we last wrote */
 	bool bulk;           /* that were many, the last time */
 	gw_time answer_at;   /* GW_NEVER: nothing is put off */
+	gw_time written_at;  /* what is not yet paced, transmit.c; 0: nothing */
 
 	struct mtu mtu;
 	struct list rx_segments; /* incoming, alive in ngtcp2 */

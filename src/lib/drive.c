@@ -10,6 +10,7 @@
 enum {
 	ROUNDS_MAX = 4,         /* of receive and transmit in one godwit_node_process() */
 	RECEIVES_PER_ROUND = 2, /* system calls, each up to 512 KiB */
+	FEW = 16,               /* datagrams in a round: no more are to be expected at once */
 	BATCHES_MAX = 64,       /* sent in one drive_transmit(), each up to 64 KiB */
 	GOODBYE_BATCHES = 4096,
 	TRIM_FROM = 16,        /* connections */
@@ -195,7 +196,9 @@ static void on_datagram(void *user, const struct path *path, const uint8_t *data
 }
 
 /* While packets keep coming, answering them here saves a turn of the outer loop; the bound
- * lets the application consume, and the host loop do its other work. */
+ * lets the application consume, and the host loop do its other work.  After a few packets the
+ * application speaks first: its answer carries the acknowledgement (godwit_node_next_event()
+ * transmits when it has no more events). */
 static void on_udp(void *user, int fd, unsigned events)
 {
 	godwit_node *node = user;
@@ -210,8 +213,10 @@ static void on_udp(void *user, int fd, unsigned events)
 			look_for_jump(node, a.now);
 		n = udp_receive(node->udp, RECEIVES_PER_ROUND, on_datagram, &a);
 		expire_if_due(node);
+		if (n < FEW && node_has_stream_events(node->core))
+			break;
 		transmit(node);
-		if (n <= 0)
+		if (n < FEW)
 			break;
 	}
 	rearm(node);
