@@ -393,11 +393,18 @@ static const ngtcp2_callbacks CALLBACKS = {
 
 /* --- making one --- */
 
+static ngtcp2_cc_algo algorithm(const struct connection *c)
+{
+	if (!c->node->config.bbr)
+		return NGTCP2_CC_ALGO_CUBIC;
+	return !c->relay && addr_is_private(&c->path.remote) ? QUIC_BBR_NEAR : NGTCP2_CC_ALGO_BBR;
+}
+
 static void fill_settings(const struct connection *c, ngtcp2_settings *s, gw_time now)
 {
 	ngtcp2_settings_default(s);
 	s->initial_ts = now;
-	s->cc_algo = c->node->config.bbr ? QUIC_BBR : NGTCP2_CC_ALGO_CUBIC;
+	s->cc_algo = algorithm(c);
 	s->max_tx_udp_payload_size = c->mtu.ceiling;
 	s->no_tx_udp_payload_size_shaping = 1;
 	s->no_pmtud = 1;
@@ -458,7 +465,7 @@ static struct connection *connection_new(struct node *n, bool dialler, const str
 	c->quic_local = path->local;
 	c->migrated_to = path->remote;
 	c->created_at = c->state_since = c->heard_at = c->progress_at = c->now = now;
-	c->stream_heard_at = c->outstanding_since = c->answer_at = GW_NEVER;
+	c->stream_heard_at = c->outstanding_since = c->answer_at = c->pace_at = GW_NEVER;
 	c->control_id = -1;
 	c->tls.accept = peer_accept_key;
 	list_init(&c->rx_segments);
@@ -901,19 +908,24 @@ static gw_time liveness_due(const struct connection *c)
 	return time_min(due, mtu_due(c));
 }
 
+static gw_time quic_due(const struct connection *c)
+{
+	return time_min(ngtcp2_conn_get_expiry(c->quic), c->pace_at);
+}
+
 void connection_schedule(struct connection *c, gw_time now)
 {
 	gw_time at = GW_NEVER;
 
 	switch (c->state) {
 	case CONN_HANDSHAKE:
-		at = time_min(c->created_at + HANDSHAKE_TIMEOUT, ngtcp2_conn_get_expiry(c->quic));
+		at = time_min(c->created_at + HANDSHAKE_TIMEOUT, quic_due(c));
 		break;
 	case CONN_UP:
-		at = time_min(c->state_since + UP_TIMEOUT, ngtcp2_conn_get_expiry(c->quic));
+		at = time_min(c->state_since + UP_TIMEOUT, quic_due(c));
 		break;
 	case CONN_USED:
-		at = time_min(liveness_due(c), ngtcp2_conn_get_expiry(c->quic));
+		at = time_min(liveness_due(c), quic_due(c));
 		at = time_min(at, c->answer_at);
 		break;
 	case CONN_RETIRED:
@@ -938,8 +950,9 @@ static void expire_quic(struct connection *c, gw_time now)
 {
 	int rv;
 
-	if (ngtcp2_conn_get_expiry(c->quic) > now)
+	if (quic_due(c) > now)
 		return;
+	c->pace_at = GW_NEVER;
 	c->now = now;
 	rv = ngtcp2_conn_handle_expiry(c->quic, now);
 	if (rv != 0)

@@ -79,9 +79,10 @@ static struct peer *peer_new(struct node *n, const uint8_t key[KEY_SIZE], bool t
 	p->lookup_at = GW_NEVER;
 	p->parked_since = now;
 	p->endpoints = p->few;
-	p->send_buffer = SEND_BUFFER_MIN;
+	p->send_ahead = SEND_AHEAD_MIN;
 	list_init(&p->connections);
 	list_init(&p->streams);
+	list_init(&p->sparse);
 	list_init(&p->ready);
 	dgram_queue_init(&p->dgrams);
 	map_init(&p->by_id, rng_u64(n->rng));
@@ -166,21 +167,21 @@ void peer_send(struct peer *p, const struct frame *f)
 		connection_send(p->used, f);
 }
 
-void peer_set_send_buffer(struct peer *p, uint64_t cwnd)
+void peer_set_send_ahead(struct peer *p, uint64_t cwnd)
 {
 	const struct node *n = p->node;
-	uint64_t share = n->config.memory_limit / (n->n_streams + 1);
-	uint64_t size = 2 * cwnd;
+	uint64_t share = n->config.memory_limit / (n->n_streams + 1) / SEND_HELD;
+	uint64_t size = cwnd;
 
-	if (size < SEND_BUFFER_MIN)
-		size = SEND_BUFFER_MIN;
-	if (size > SEND_BUFFER_MAX)
-		size = SEND_BUFFER_MAX;
+	if (size < SEND_AHEAD_MIN)
+		size = SEND_AHEAD_MIN;
+	if (size > SEND_AHEAD_MAX)
+		size = SEND_AHEAD_MAX;
 	if (size > share)
 		size = share;
 	if (size < INITIAL_WINDOW)
 		size = INITIAL_WINDOW;
-	p->send_buffer = (size_t)size;
+	p->send_ahead = (size_t)size;
 }
 
 void peer_streams_changed(struct peer *p)

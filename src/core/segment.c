@@ -32,12 +32,38 @@ bool segment_has_output(const struct stream *s)
 	return s->tx_finished && !s->tx_fin_sent && s->tx_next == s->tx.end;
 }
 
+/* A stream that says little goes before those that always have something to say, as long as it
+ * takes no more than its turn in each round. */
+static void get_ready(struct stream *s)
+{
+	struct peer *p = s->peer;
+
+	if (list_in(&s->ready_link))
+		return;
+	if (p->sent - s->turn_from >= (p->n_live + 1) * SEND_QUANTUM) {
+		s->turn_from = p->sent;
+		s->quantum = 0;
+	}
+	list_append(s->quantum < SEND_QUANTUM ? &p->sparse : &p->ready, &s->ready_link);
+}
+
+static struct list_item *first_ready(const struct peer *p)
+{
+	struct list_item *i = list_first(&p->sparse);
+
+	return i ? i : list_first(&p->ready);
+}
+
+static struct list_item *next_ready(const struct peer *p, const struct list_item *i)
+{
+	return i->next == &p->sparse.head ? list_first(&p->ready) : list_next(&p->ready, i);
+}
+
 void segment_wake(struct stream *s)
 {
 	if (!segment_has_output(s))
 		return;
-	if (!list_in(&s->ready_link))
-		list_append(&s->peer->ready, &s->ready_link);
+	get_ready(s);
 	connection_touch(s->peer->used);
 }
 
@@ -81,7 +107,7 @@ void segment_prepare(struct peer *p)
 {
 	size_t looked = 0;
 
-	list_each(&p->ready, i, tmp) {
+	for (struct list_item *i = first_ready(p); i; i = next_ready(p, i)) {
 		struct stream *s = container_of(i, struct stream, ready_link);
 
 		if (looked++ == OPEN_AHEAD || (s->segment < 0 && !open_segment(s)))
@@ -93,7 +119,7 @@ struct stream *segment_next(struct peer *p)
 {
 	size_t looked = 0;
 
-	list_each(&p->ready, i, tmp) {
+	for (struct list_item *i = first_ready(p); i; i = next_ready(p, i)) {
 		struct stream *s = container_of(i, struct stream, ready_link);
 
 		if (s->segment >= 0)
@@ -143,14 +169,16 @@ void segment_sent(struct stream *s, const struct segment_output *o, size_t taken
 	if (o->fin && taken == o->total)
 		s->tx_fin_sent = true;
 	s->quantum += taken;
+	s->peer->sent += taken;
 	if (!segment_has_output(s)) {
 		list_remove(&s->ready_link);
-		s->quantum = 0;
 	} else if (s->quantum >= SEND_QUANTUM) {
 		list_remove(&s->ready_link);
 		list_append(&s->peer->ready, &s->ready_link);
+		s->turn_from = s->peer->sent;
 		s->quantum = 0;
 	}
+	stream_maybe_writable(s);
 }
 
 void segment_acknowledged(struct stream *s, uint64_t end, gw_time now)

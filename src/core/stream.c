@@ -232,9 +232,10 @@ static void grant(struct stream *s, gw_time now)
 	if (limit < s->rx_limit + window / 2)
 		return;
 	rtt = s->peer->used ? connection_rtt(s->peer->used) : 0;
-	if (s->rx_granted_at && now - s->rx_granted_at < time_max(4 * rtt, GW_MSEC) &&
-	    2 * window <= fair) {
-		window *= 2;
+	/* The window has to grow faster than the peer's, which doubles in each round trip, and be
+	 * several times as large: what was sent behind a lost packet waits for it here. */
+	if (s->rx_granted_at && now - s->rx_granted_at < time_max(4 * rtt, GW_MSEC)) {
+		window = WINDOW_GROWTH * window < fair ? WINDOW_GROWTH * window : fair;
 		limit = s->rx.start + window;
 	}
 	s->rx_window = window;
@@ -286,9 +287,21 @@ void stream_repeat(struct stream *s)
 
 /* --- what the peer says --- */
 
-static void maybe_writable(struct stream *s)
+/* Bytes that were never sent are bounded by what the path holds; those that were, but wait for a
+ * lost one before them to be acknowledged, must not keep the path empty. */
+static size_t send_room(const struct stream *s)
 {
-	if (!s->tx_blocked || chain_len(&s->tx) > s->peer->send_buffer / 2)
+	size_t ahead = (size_t)(s->tx.end - s->tx_next), held = chain_len(&s->tx);
+	size_t most = s->peer->send_ahead, free_ahead, free_held;
+
+	free_ahead = ahead < most ? most - ahead : 0;
+	free_held = held < SEND_HELD * most ? SEND_HELD * most - held : 0;
+	return free_ahead < free_held ? free_ahead : free_held;
+}
+
+void stream_maybe_writable(struct stream *s)
+{
+	if (!s->tx_blocked || s->state != STREAM_LIVE || send_room(s) < s->peer->send_ahead / 2)
 		return;
 	s->tx_blocked = false;
 	stream_raise(s, STREAM_WRITABLE);
@@ -302,8 +315,7 @@ void stream_acknowledged(struct stream *s, uint64_t offset, gw_time now)
 		return;
 	s->peer->tx_bytes += offset - s->tx.start;
 	chain_release(&s->tx, offset);
-	if (s->state == STREAM_LIVE)
-		maybe_writable(s);
+	stream_maybe_writable(s);
 }
 
 int stream_received(struct stream *s, uint64_t from, const uint8_t *data, size_t len, bool fin,
@@ -433,13 +445,6 @@ static int writable_error(const struct stream *s)
 	if (s->error || s->dgrams)
 		return s->error ? s->error : GW_E_INVALID;
 	return s->tx_finished || s->state != STREAM_LIVE ? GW_E_CLOSED : 0;
-}
-
-static size_t send_room(const struct stream *s)
-{
-	size_t queued = chain_len(&s->tx);
-
-	return queued < s->peer->send_buffer ? s->peer->send_buffer - queued : 0;
 }
 
 ssize_t stream_write(struct stream *s, const void *data, size_t len, gw_time now)

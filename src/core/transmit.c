@@ -6,6 +6,7 @@
 #include "core/connection.h"
 #include "core/dgram.h"
 #include "core/mtu.h"
+#include "core/pace.h"
 #include "core/peer.h"
 #include "core/relayed.h"
 #include "quic/quic.h"
@@ -19,9 +20,6 @@ enum { BULK_PACKETS = 16 };
 #define ANSWER_MIN (200 * GW_USEC)
 #define ANSWER_MAX GW_MSEC
 
-/* Of a batch: what one GSO call takes. */
-enum { PACKETS_MAX = 64, BURST_MAX = 65536 };
-
 /* The packets of one batch, as they are written. */
 struct writer {
 	struct connection *c;
@@ -31,6 +29,7 @@ struct writer {
 	size_t header; /* of the relay, before each packet */
 	bool full;     /* no further packet fits this batch */
 	size_t filled; /* bytes taken into the packet that is being written */
+	size_t wrote;  /* bytes of QUIC packets */
 	gw_time now;
 };
 
@@ -52,6 +51,7 @@ static void packet_done(struct writer *w, size_t len, const ngtcp2_path *p)
 	struct path path;
 
 	w->filled = 0;
+	w->wrote += len;
 	path_of(w->c, p, &path);
 	if (w->header)
 		wire_channel_encode(out->data + out->len, w->c->channel);
@@ -207,23 +207,6 @@ static int write_packets(struct writer *w)
 	return 0;
 }
 
-/* How many packets may leave at once.  The library's quantum for BBR is what is sent in the least
- * round trip, ten packets on a fast and short path; what one batch costs the kernel hardly
- * depends on its size, so a millisecond's worth may go. */
-static size_t batch_limit(struct connection *c, size_t payload)
-{
-	uint64_t quantum = ngtcp2_conn_get_send_quantum(c->quic), burst;
-	struct quic_stat stat;
-	size_t n;
-
-	quic_stat_get(c->quic, &stat);
-	burst = stat.cwnd * GW_MSEC / (stat.smoothed_rtt + 1);
-	if (burst > BURST_MAX)
-		burst = BURST_MAX;
-	n = (size_t)(burst > quantum ? burst : quantum) / payload;
-	return n < 1 ? 1 : n > PACKETS_MAX ? PACKETS_MAX : n;
-}
-
 /* Acknowledgements of a bulk transfer cost the peer a wake-up each: when there is nothing else to
  * say they wait for more packets, a quarter of the round trip at most. */
 static bool answer_may_wait(struct connection *c, const struct quic_stat *stat, gw_time now)
@@ -247,19 +230,11 @@ static bool write_batch(struct connection *c, struct batch *out, gw_time now)
 	struct quic_stat stat;
 	int rv;
 
-	/* The pace of what was written last counts from then; until there is more to write, it is no
-	 * reason to wake up. */
-	if (c->written_at > 0)
-		ngtcp2_conn_update_pkt_tx_time(c->quic, c->written_at);
-	c->written_at = 0;
 	w.header = c->relay ? WIRE_CHANNEL_HEADER : 0;
-	w.limit = batch_limit(c, w.payload);
+	w.limit = pace_packets(c);
 	c->now = now;
 	rv = write_packets(&w);
-	if (w.full)
-		ngtcp2_conn_update_pkt_tx_time(c->quic, now);
-	else
-		c->written_at = now;
+	pace_sent(c, w.wrote, w.full, now);
 	if (rv < 0) {
 		c->liberr = rv;
 		connection_kill(c, CLOSE_NONE, GW_E_PROTOCOL, now);
@@ -308,7 +283,7 @@ static bool nothing_urgent(struct connection *c, gw_time now)
 	connection_begin_control(c);
 	quic_stat_get(c->quic, &stat);
 	if (c->state == CONN_USED)
-		peer_set_send_buffer(c->peer, stat.cwnd);
+		peer_set_send_ahead(c->peer, stat.cwnd);
 	if (!answer_may_wait(c, &stat, now)) {
 		c->answer_at = GW_NEVER;
 		return false;

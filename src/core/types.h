@@ -27,9 +27,9 @@ enum {
 	PAYLOAD_MIN = 1200,
 	INITIAL_WINDOW = 32 * 1024,
 	ANSWER_WINDOW = 256 * 1024,
-	MAX_WINDOW = 16 * 1024 * 1024,
-	QUIC_STREAM_WINDOW = 17 * 1024 * 1024,
-	QUIC_CONN_WINDOW = 32 * 1024 * 1024,
+	MAX_WINDOW = 32 * 1024 * 1024,
+	QUIC_STREAM_WINDOW = 33 * 1024 * 1024,
+	QUIC_CONN_WINDOW = 64 * 1024 * 1024,
 	PEER_STREAMS_MAX = 8192,
 	PEERS_MAX = 65536,
 	HALF_OPEN_MAX = 256,
@@ -57,9 +57,11 @@ enum {
 	DGRAM_NODE_BYTES = 64 * 1024 * 1024, /* received and not taken, of all streams */
 	EARLY_DGRAMS_MAX = 16, /* of a connection: they have overtaken the OPENs of their streams */
 	EARLY_DGRAM_BYTES = 16 * 1024,
-	LARGE_LOST_MAX = 3, /* large datagrams in a row, then the MTU falls back */
-	SEND_BUFFER_MIN = 128 * 1024,
-	SEND_BUFFER_MAX = 16 * 1024 * 1024,
+	LARGE_LOST_MAX = 3,          /* large datagrams in a row, then the MTU falls back */
+	SEND_AHEAD_MIN = 128 * 1024, /* of a stream: bytes that were never sent */
+	SEND_AHEAD_MAX = 8 * 1024 * 1024,
+	SEND_HELD = 4, /* times that: with those not yet acknowledged */
+	WINDOW_GROWTH = 4,
 };
 
 #define HANDSHAKE_TIMEOUT (5 * GW_SEC)
@@ -317,7 +319,10 @@ struct connection {
 	size_t n_unanswered; /* packets read since we last wrote */
 	bool bulk;           /* that were many, the last time */
 	gw_time answer_at;   /* GW_NEVER: nothing is put off */
-	gw_time written_at;  /* what is not yet paced, transmit.c; 0: nothing */
+	gw_time written_at;  /* what ngtcp2 has not been told of, pace.c; 0: nothing */
+
+	gw_time pace_ready; /* when all that was sent has been sent at the right pace */
+	gw_time pace_at;    /* the next packets may go then; GW_NEVER: ngtcp2 knows */
 
 	struct mtu mtu;
 	struct list rx_segments; /* incoming, alive in ngtcp2 */
@@ -365,8 +370,9 @@ struct stream {
 	gw_time rx_granted_at;
 	struct dgram_state *dgrams; /* NULL: a stream of bytes */
 
-	size_t committed; /* our share of node->committed */
-	size_t quantum;   /* bytes sent in this turn */
+	size_t committed;   /* our share of node->committed */
+	size_t quantum;     /* bytes sent in this turn ... */
+	uint64_t turn_from; /* ... which began at that peer->sent */
 
 	char service[SERVICE_NAME_MAX + 1];
 };
@@ -443,8 +449,10 @@ struct peer {
 	size_t n_live;       /* entries of by_id */
 	uint64_t next_id;
 	struct seen seen;
-	struct list ready;  /* streams with something to send */
-	size_t send_buffer; /* per stream, bytes */
+	struct list sparse; /* streams with something to send, and little of late: the next ones */
+	struct list ready;  /* the others, in turn */
+	uint64_t sent;      /* bytes of streams, ever: the clock of their turns */
+	size_t send_ahead;  /* per stream, bytes: about what the path holds */
 
 	struct dgram_queue dgrams; /* to be sent */
 	int64_t dgram_lead;        /* bytes that datagrams are ahead of streams */

@@ -59,6 +59,7 @@ static inline uint64_t quic_dgram_frame_max(ngtcp2_conn *conn)
 struct quic_stat {
 	uint64_t cwnd, bytes_in_flight;
 	ngtcp2_duration smoothed_rtt, latest_rtt, min_rtt;
+	double pacing_rate; /* bytes a nanosecond; 0: unknown */
 };
 
 /* How the peer closed, when it did. */
@@ -71,7 +72,7 @@ struct quic_close {
 
 #if NGTCP2_VERSION_NUM >= 0x010000
 
-#define QUIC_BBR NGTCP2_CC_ALGO_BBR
+#define QUIC_BBR_NEAR NGTCP2_CC_ALGO_BBR
 
 /* One more parameter of the path_validation callback. */
 #define QUIC_OLD_PATH __attribute__((unused)) const ngtcp2_path *old_path,
@@ -81,8 +82,19 @@ static inline void quic_stat_get(ngtcp2_conn *conn, struct quic_stat *out)
 	ngtcp2_conn_info info;
 
 	ngtcp2_conn_get_conn_info(conn, &info);
-	*out = (struct quic_stat){ info.cwnd, info.bytes_in_flight, info.smoothed_rtt,
-				   info.latest_rtt, info.min_rtt };
+	*out = (struct quic_stat){ info.cwnd,       info.bytes_in_flight, info.smoothed_rtt,
+				   info.latest_rtt, info.min_rtt,         0 };
+}
+
+/* This one paces by itself. */
+static inline ngtcp2_tstamp quic_pace(ngtcp2_conn *conn, const struct quic_stat *stat, size_t len,
+				      ngtcp2_tstamp ready, ngtcp2_tstamp now)
+{
+	(void)stat;
+	(void)len;
+	(void)ready;
+	ngtcp2_conn_update_pkt_tx_time(conn, now);
+	return UINT64_MAX;
 }
 
 static inline ngtcp2_ssize quic_write_close(ngtcp2_conn *conn, ngtcp2_path *path, uint8_t *out,
@@ -166,8 +178,9 @@ typedef ngtcp2_encryption_level quic_level;
 #else
 
 /* Version 1 sizes the window by the least round trip alone, which starves a fast and short path:
- * 65 KB in flight where the ends themselves take longer than the path. */
-#define QUIC_BBR NGTCP2_CC_ALGO_BBR2
+ * 65 KB in flight where the ends themselves take longer than the path.  Version 2 does not, but
+ * gives way to random loss. */
+#define QUIC_BBR_NEAR NGTCP2_CC_ALGO_BBR2
 
 #define QUIC_OLD_PATH
 
@@ -176,8 +189,24 @@ static inline void quic_stat_get(ngtcp2_conn *conn, struct quic_stat *out)
 	ngtcp2_conn_stat stat;
 
 	ngtcp2_conn_get_conn_stat(conn, &stat);
-	*out = (struct quic_stat){ stat.cwnd, stat.bytes_in_flight, stat.smoothed_rtt,
-				   stat.latest_rtt, stat.min_rtt };
+	*out = (struct quic_stat){ stat.cwnd,       stat.bytes_in_flight, stat.smoothed_rtt,
+				   stat.latest_rtt, stat.min_rtt,         stat.pacing_rate };
+}
+
+/* The `len` bytes just written are the last ones before `ready`.  Returns when to write again:
+ * earlier than the library's expiry. */
+static inline ngtcp2_tstamp quic_pace(ngtcp2_conn *conn, const struct quic_stat *stat, size_t len,
+				      ngtcp2_tstamp ready, ngtcp2_tstamp now)
+{
+	double rate = stat->pacing_rate > 0
+			      ? stat->pacing_rate
+			      : (double)stat->cwnd / (double)stat->smoothed_rtt * 1.25;
+
+	/* It adds what the bytes take at its own rate, and sends a millisecond (its
+	 * NGTCP2_PKT_PACING_OVERHEAD) before that. */
+	ngtcp2_conn_update_pkt_tx_time(conn, ready + NGTCP2_MILLISECONDS -
+						     (ngtcp2_duration)((double)len / rate));
+	return ready > now ? ready : UINT64_MAX;
 }
 
 static inline ngtcp2_ssize quic_write_close(ngtcp2_conn *conn, ngtcp2_path *path, uint8_t *out,

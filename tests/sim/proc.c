@@ -188,7 +188,7 @@ void proc_know(struct proc *p, const struct proc *peer)
 /* The granted windows, and what writers have put into send buffers. */
 static size_t memory_bound(const struct proc *p, const struct node_stats *st)
 {
-	enum { SEND_BUFFER_BOUND = 17 << 20 };
+	enum { SEND_BUFFER_BOUND = 33 << 20 };
 
 	if (p->sim->memory_max)
 		return p->sim->memory_max;

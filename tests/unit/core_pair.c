@@ -21,6 +21,7 @@ void pair_init(struct pair *p)
 	memset(p, 0, sizeof(*p));
 	assert_int_equal(crypto_init(), 0);
 	p->now = 1000 * GW_SEC;
+	p->delay = WIRE_DELAY;
 	for (int i = 0; i < PAIR_NODES; i++) {
 		struct pair_node *n = &p->n[i];
 		uint8_t seed[SEED_SIZE];
@@ -95,12 +96,12 @@ void pair_clear(struct pair *p)
 static gw_time arrival(struct pair *p, int from, size_t len)
 {
 	if (from != 0 || p->rate == 0)
-		return p->now + WIRE_DELAY;
+		return p->now + p->delay;
 	p->busy_until = time_max(p->busy_until, p->now);
 	if (p->busy_until > p->now + WIRE_QUEUE)
 		return GW_NEVER;
 	p->busy_until += len * GW_SEC / p->rate;
-	return p->busy_until + WIRE_DELAY;
+	return p->busy_until + p->delay;
 }
 
 static void insert(struct pair *p, const struct packet *header, const uint8_t *data)

@@ -1,6 +1,6 @@
 /* tests/unit/core_pair.h - two nodes and a wire between them, driven by hand.
  *
- * The wire has 1 ms delay and loses nothing unless it is cut.  Each datagram is looked at as
+ * The wire has 1 ms delay at first and loses nothing unless it is cut.  Each datagram is looked at as
  * it passes: counters tell what was seen. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef GODWIT_TEST_CORE_PAIR_H
@@ -50,6 +50,7 @@ struct pair {
 	gw_time now;
 	struct pair_node n[PAIR_NODES];
 	struct packet *head; /* by time */
+	gw_time delay;       /* of the wire */
 	size_t mtu;          /* larger datagrams vanish; 0: none do */
 	gw_time again;       /* each datagram comes once more, so much later; 0: no */
 	uint64_t rate; /* of what node 0 sends, bytes a second, with 20 ms of queue; 0: no limit */

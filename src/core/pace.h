@@ -1,0 +1,18 @@
+/* core/pace.h - when a connection may send its next packets.
+ *
+ * ngtcp2 0.12.1 lets packets go a millisecond early, counts that to nobody's charge (so it sends a
+ * quarter faster than its congestion control says), and knows no pace before that has measured the
+ * path.  BBR then fills every queue up to its window, and takes the bursts for a faster path.
+ * Spec: docs/protocol.md, section 16. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GODWIT_CORE_PACE_H
+#define GODWIT_CORE_PACE_H
+
+#include "core/types.h"
+
+/* How many packets may go at once.  Before each write. */
+size_t pace_packets(struct connection *c);
+/* `len` bytes of packets have been written, and there is `more`: tells ngtcp2, and c->pace_at. */
+void pace_sent(struct connection *c, size_t len, bool more, gw_time now);
+
+#endif
