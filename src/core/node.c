@@ -650,9 +650,11 @@ static bool next_stream_event(struct node *n, struct event *out)
 	return true;
 }
 
-bool node_has_stream_events(const struct node *n)
+bool node_has_input(const struct node *n)
 {
-	return list_first(&n->stream_events) != NULL;
+	const struct list_item *i = list_first(&n->stream_events);
+
+	return i && container_of(i, struct stream, event_link)->events & ~(unsigned)STREAM_WRITABLE;
 }
 
 static bool next_peer_event(struct node *n, struct event *out)

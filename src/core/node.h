@@ -303,8 +303,8 @@ struct event {
 
 /* False when there is none.  A stream's flags are collected into one event. */
 bool node_next_event(struct node *n, struct event *out);
-/* Does the application have something to read or to write? */
-bool node_has_stream_events(const struct node *n);
+/* Has something come that the application may want to answer? */
+bool node_has_input(const struct node *n);
 
 /* --- for tests and status --- */
 

@@ -31,12 +31,17 @@ static bool queue_is_ours(const struct quic_stat *stat)
 	       (double)stat->smoothed_rtt < most;
 }
 
+bool pace_is_near(const struct quic_stat *stat)
+{
+	return stat->min_rtt < PACED_FROM || stat->min_rtt == UINT64_MAX;
+}
+
 /* Bytes a nanosecond; 0: as fast as the window allows. */
 static double rate(const struct quic_stat *stat)
 {
 	double window = (double)stat->cwnd / (double)stat->smoothed_rtt;
 
-	if (stat->min_rtt < PACED_FROM || stat->min_rtt == UINT64_MAX)
+	if (pace_is_near(stat))
 		return 0;
 	if (stat->pacing_rate <= 0)
 		return 1.25 * window;

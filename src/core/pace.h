@@ -10,6 +10,10 @@
 
 #include "core/types.h"
 
+struct quic_stat;
+
+/* Is the path so short that it is not paced? */
+bool pace_is_near(const struct quic_stat *stat);
 /* How many packets may go at once.  Before each write. */
 size_t pace_packets(struct connection *c);
 /* `len` bytes of packets have been written, and there is `more`: tells ngtcp2, and c->pace_at. */

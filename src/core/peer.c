@@ -80,6 +80,7 @@ static struct peer *peer_new(struct node *n, const uint8_t key[KEY_SIZE], bool t
 	p->parked_since = now;
 	p->endpoints = p->few;
 	p->send_ahead = SEND_AHEAD_MIN;
+	p->send_held = SEND_HELD * SEND_AHEAD_MIN;
 	list_init(&p->connections);
 	list_init(&p->streams);
 	list_init(&p->sparse);
@@ -167,7 +168,7 @@ void peer_send(struct peer *p, const struct frame *f)
 		connection_send(p->used, f);
 }
 
-void peer_set_send_ahead(struct peer *p, uint64_t cwnd)
+void peer_set_send_ahead(struct peer *p, uint64_t cwnd, bool near)
 {
 	const struct node *n = p->node;
 	uint64_t share = n->config.memory_limit / (n->n_streams + 1) / SEND_HELD;
@@ -182,6 +183,7 @@ void peer_set_send_ahead(struct peer *p, uint64_t cwnd)
 	if (size < INITIAL_WINDOW)
 		size = INITIAL_WINDOW;
 	p->send_ahead = (size_t)size;
+	p->send_held = (near ? SEND_HELD_NEAR : SEND_HELD) * p->send_ahead;
 }
 
 void peer_streams_changed(struct peer *p)

@@ -32,7 +32,7 @@ void peer_connection_lost(struct connection *c, gw_time now);
 /* Silence, keep-alive and idle rules of the used connection. */
 void peer_check(struct connection *c, gw_time now);
 gw_time peer_idle_due(const struct connection *c);
-void peer_set_send_ahead(struct peer *p, uint64_t cwnd);
+void peer_set_send_ahead(struct peer *p, uint64_t cwnd, bool near);
 /* The set of streams, or how long they may park, has changed. */
 void peer_streams_changed(struct peer *p);
 void peer_raise(struct peer *p, int error);

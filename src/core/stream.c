@@ -292,10 +292,11 @@ void stream_repeat(struct stream *s)
 static size_t send_room(const struct stream *s)
 {
 	size_t ahead = (size_t)(s->tx.end - s->tx_next), held = chain_len(&s->tx);
-	size_t most = s->peer->send_ahead, free_ahead, free_held;
+	size_t most = s->peer->send_ahead, total = s->peer->send_held;
+	size_t free_ahead, free_held;
 
 	free_ahead = ahead < most ? most - ahead : 0;
-	free_held = held < SEND_HELD * most ? SEND_HELD * most - held : 0;
+	free_held = held < total ? total - held : 0;
 	return free_ahead < free_held ? free_ahead : free_held;
 }
 

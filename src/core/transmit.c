@@ -283,7 +283,7 @@ static bool nothing_urgent(struct connection *c, gw_time now)
 	connection_begin_control(c);
 	quic_stat_get(c->quic, &stat);
 	if (c->state == CONN_USED)
-		peer_set_send_ahead(c->peer, stat.cwnd);
+		peer_set_send_ahead(c->peer, stat.cwnd, pace_is_near(&stat));
 	if (!answer_may_wait(c, &stat, now)) {
 		c->answer_at = GW_NEVER;
 		return false;

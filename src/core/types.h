@@ -60,7 +60,8 @@ enum {
 	LARGE_LOST_MAX = 3,          /* large datagrams in a row, then the MTU falls back */
 	SEND_AHEAD_MIN = 128 * 1024, /* of a stream: bytes that were never sent */
 	SEND_AHEAD_MAX = 8 * 1024 * 1024,
-	SEND_HELD = 4, /* times that: with those not yet acknowledged */
+	SEND_HELD = 4,      /* times that: with those not yet acknowledged ... */
+	SEND_HELD_NEAR = 2, /* ... on a path so short that more only leaves the caches */
 	WINDOW_GROWTH = 4,
 };
 
@@ -452,7 +453,8 @@ struct peer {
 	struct list sparse; /* streams with something to send, and little of late: the next ones */
 	struct list ready;  /* the others, in turn */
 	uint64_t sent;      /* bytes of streams, ever: the clock of their turns */
-	size_t send_ahead;  /* per stream, bytes: about what the path holds */
+	size_t send_ahead;  /* per stream, bytes never sent: about what the path holds */
+	size_t send_held;   /* per stream, bytes: with those not yet acknowledged */
 
 	struct dgram_queue dgrams; /* to be sent */
 	int64_t dgram_lead;        /* bytes that datagrams are ahead of streams */

@@ -50,7 +50,7 @@ struct loop {
 	gw_time armed; /* when timer_fd fires; GW_NEVER: disarmed */
 	bool nested;   /* loop_fd() was called */
 	bool stop;
-	bool hot;      /* the last wait was short */
+	bool hot; /* the last wait was short */
 	bool in_timers;
 	unsigned depth; /* of dispatch */
 	struct loop_source *always;

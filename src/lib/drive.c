@@ -213,7 +213,7 @@ static void on_udp(void *user, int fd, unsigned events)
 			look_for_jump(node, a.now);
 		n = udp_receive(node->udp, RECEIVES_PER_ROUND, on_datagram, &a);
 		expire_if_due(node);
-		if (n < FEW && node_has_stream_events(node->core))
+		if (n < FEW && node_has_input(node->core))
 			break;
 		transmit(node);
 		if (n < FEW)
