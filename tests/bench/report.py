@@ -99,7 +99,8 @@ def report(book, parts, write=False):
     lines = ["# Benchmarks", "",
              "Written by `make bench` (`tests/bench/bench --write`); one part: `tests/bench/bench stream`. Network namespaces on one",
              "machine, veth, MTU 1500. Absolute figures drift from run to run: contestants take turns, medians of the rounds are",
-             "compared, and a ratio is the median of the ratios of each round. In brackets: the least and the greatest of the rounds.", "",
+             "compared, and a ratio is the median of the ratios of each round. In brackets: the least and the greatest of the rounds.",
+             "Where the time goes, and what was tried: [performance.md](performance.md).", "",
              f"Machine: {machine()}.", "", "## Goals", "", *goal_table(book, parts, goals), ""]
     for part in parts:
         if part.NAME in book.data:
