@@ -864,7 +864,7 @@ void connection_read(struct connection *c, const struct path *path, const uint8_
 	quic_stat_get(c->quic, &stat);
 	if (c->heard || stat.bytes_in_flight < c->in_flight)
 		note_heard(c, path, now);
-	c->in_flight = stat.bytes_in_flight;
+	connection_note_outstanding(c, stat.bytes_in_flight, now);
 	c->n_unanswered++;
 	/* Its session is a quarter of what an idle connection costs; key updates do not need it. */
 	if (c->confirmed && c->tls.session)
@@ -938,27 +938,29 @@ void connection_schedule(struct connection *c, gw_time now)
 		connection_kill(c, CLOSE_LIMIT, GW_E_NOMEM, now);
 }
 
-/* What was put off is due. */
+/* What was put off is due: not enough has come for a transfer of bulk, or not at that speed. */
 static void answer_now(struct connection *c)
 {
 	c->answer_at = GW_NEVER;
-	c->n_unanswered = ANSWER_PACKETS;
+	c->bulk = false;
 	connection_touch(c);
 }
 
 static void expire_quic(struct connection *c, gw_time now)
 {
-	int rv;
+	struct quic_stat stat;
 
 	if (quic_due(c) > now)
 		return;
 	c->pace_at = GW_NEVER;
 	c->now = now;
-	rv = ngtcp2_conn_handle_expiry(c->quic, now);
-	if (rv != 0)
+	if (ngtcp2_conn_handle_expiry(c->quic, now) != 0) {
 		connection_kill(c, CLOSE_NONE, GW_E_UNREACHABLE, now);
-	else
-		connection_touch(c);
+		return;
+	}
+	quic_stat_get(c->quic, &stat);
+	c->in_flight = stat.bytes_in_flight; /* what is lost was not acknowledged */
+	connection_touch(c);
 }
 
 void connection_expire(struct connection *c, gw_time now)

@@ -37,9 +37,6 @@ void connection_kill(struct connection *c, enum close_code code, int error, gw_t
 void connection_touch(struct connection *c);
 /* Queue a control frame. */
 void connection_send(struct connection *c, const struct frame *f);
-/* Packets after which an acknowledgement is due. */
-enum { ANSWER_PACKETS = 128 };
-
 /* The dialler says hello when the handshake is complete. */
 void connection_begin_control(struct connection *c);
 /* What ngtcp2 says is unacknowledged, bytes: silence counts from the first. */

@@ -17,6 +17,8 @@ enum { LARGE_MARGIN = 32 };
 
 /* What makes a transfer one of bulk. */
 enum { BULK_PACKETS = 16 };
+/* After which an answer is due. */
+enum { ANSWER_PACKETS = 128 };
 #define ANSWER_MIN (200 * GW_USEC)
 #define ANSWER_MAX GW_MSEC
 
@@ -240,7 +242,8 @@ static bool write_batch(struct connection *c, struct batch *out, gw_time now)
 		connection_kill(c, CLOSE_NONE, GW_E_PROTOCOL, now);
 		return out->len > 0;
 	}
-	c->bulk = c->n_unanswered >= BULK_PACKETS;
+	if (c->n_unanswered > 0)
+		c->bulk = c->n_unanswered >= BULK_PACKETS;
 	c->n_unanswered = 0;
 	quic_stat_get(c->quic, &stat);
 	connection_note_outstanding(c, stat.bytes_in_flight, now);
@@ -282,13 +285,14 @@ static bool nothing_urgent(struct connection *c, gw_time now)
 		return false;
 	connection_begin_control(c);
 	quic_stat_get(c->quic, &stat);
-	if (c->state == CONN_USED)
+	if (c->state == CONN_USED) {
 		peer_set_send_ahead(c->peer, stat.cwnd, pace_is_near(&stat));
+		segment_prepare(c->peer); /* the first bytes of a stream do not wait */
+	}
 	if (!answer_may_wait(c, &stat, now)) {
 		c->answer_at = GW_NEVER;
 		return false;
 	}
-	connection_note_outstanding(c, stat.bytes_in_flight, now);
 	connection_schedule(c, now);
 	return true;
 }

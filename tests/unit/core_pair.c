@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 
-#define WIRE_DELAY GW_MSEC
 #define WIRE_QUEUE (20 * GW_MSEC)
 
 struct packet {
@@ -21,7 +20,7 @@ void pair_init(struct pair *p)
 	memset(p, 0, sizeof(*p));
 	assert_int_equal(crypto_init(), 0);
 	p->now = 1000 * GW_SEC;
-	p->delay = WIRE_DELAY;
+	p->delay = GW_MSEC;
 	for (int i = 0; i < PAIR_NODES; i++) {
 		struct pair_node *n = &p->n[i];
 		uint8_t seed[SEED_SIZE];
@@ -156,6 +155,8 @@ static void send_all(struct pair *p, int i)
 
 	while (node_transmit(p->n[i].node, &b, p->now)) {
 		assert_true(b.len > 0 && b.segment > 0);
+		if (p->on_batch)
+			p->on_batch(p, i, &b);
 		for (size_t at = 0; at < b.len; at += b.segment)
 			put(p, i, &b.path.remote, b.data + at,
 			    b.len - at < b.segment ? b.len - at : b.segment);
@@ -253,7 +254,9 @@ static bool step(struct pair *p, gw_time until)
 	if (timer >= 0)
 		node_expire(p->n[timer].node, p->now);
 	else
-		deliver(p);
+		do
+			deliver(p);
+		while (p->together && p->head && p->head->at <= p->now);
 	pump(p);
 	return true;
 }

@@ -51,8 +51,10 @@ struct pair {
 	struct pair_node n[PAIR_NODES];
 	struct packet *head; /* by time */
 	gw_time delay;       /* of the wire */
-	size_t mtu;          /* larger datagrams vanish; 0: none do */
-	gw_time again;       /* each datagram comes once more, so much later; 0: no */
+	bool together; /* what comes at one moment is answered together, as by the real loop */
+	void (*on_batch)(struct pair *p, int i, const struct batch *b); /* node i sends it */
+	size_t mtu;    /* larger datagrams vanish; 0: none do */
+	gw_time again; /* each datagram comes once more, so much later; 0: no */
 	uint64_t rate; /* of what node 0 sends, bytes a second, with 20 ms of queue; 0: no limit */
 	gw_time busy_until; /* of that */
 	uint64_t quic_packets, bit_clear, version_negotiations;
