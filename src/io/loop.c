@@ -18,6 +18,7 @@
 
 enum { BATCH = 64 };
 
+/* Between two events: so soon that sleeping does not pay. */
 #define HOT (50 * GW_USEC)
 
 /* A timer that is off stays in the heap, at the end of time: setting it needs no memory and

@@ -41,7 +41,7 @@ uint64_t loop_wall_clock_ms(void);
 /* The clock as of the present iteration: cheap. */
 gw_time loop_now(const struct loop *l);
 
-/* Wait for at most `timeout` and run what is due.  loop_run() goes on until loop_stop(). */
+/* Wait for at most `timeout` and run what is due; it may return early, with nothing done.  loop_run() goes on until loop_stop(). */
 void loop_run_once(struct loop *l, gw_time timeout);
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);

@@ -65,7 +65,7 @@ static void rearm(godwit_node *node)
 	loop_timer_set(node->timer, at);
 }
 
-/* A connection costs some 100 KB; when most are gone, the allocator gives their pages back. */
+/* A connection costs some 60 KB; when most are gone, the allocator gives their pages back. */
 static void give_memory_back(godwit_node *node)
 {
 	size_t count = node_connections(node->core);
