@@ -69,14 +69,21 @@ static size_t unpaced(struct connection *c, const struct quic_stat *stat)
 	return within((burst > quantum ? burst : quantum) / (double)c->mtu.payload, 1, PACKETS_MAX);
 }
 
+int pace_resume(struct connection *c, gw_time now)
+{
+	if (c->written_at == 0)
+		return 0;
+	ngtcp2_conn_update_pkt_tx_time(c->quic, c->written_at);
+	c->written_at = 0;
+	/* A pace that is over stays its expiry until one is handled. */
+	return ngtcp2_conn_get_expiry(c->quic) <= now ? ngtcp2_conn_handle_expiry(c->quic, now) : 0;
+}
+
 size_t pace_packets(struct connection *c)
 {
 	struct quic_stat stat;
 	double pace;
 
-	if (c->written_at > 0)
-		ngtcp2_conn_update_pkt_tx_time(c->quic, c->written_at);
-	c->written_at = 0;
 	quic_stat_get(c->quic, &stat);
 	pace = rate(&stat);
 	if (pace == 0)

@@ -14,9 +14,12 @@ struct quic_stat;
 
 /* Is the path so short that it is not paced? */
 bool pace_is_near(const struct quic_stat *stat);
-/* How many packets may go at once.  Before each write. */
+/* Before each write: tells ngtcp2 what pace_sent() has kept from it.  Returns ngtcp2's error. */
+int pace_resume(struct connection *c, gw_time now);
+/* How many packets may go at once. */
 size_t pace_packets(struct connection *c);
-/* `len` bytes of packets have been written, and there is `more`: tells ngtcp2, and c->pace_at. */
+/* `len` bytes of packets have been written, and there is `more`: tells ngtcp2, and c->pace_at.
+ * On a short path what was the last to write is told when there is more. */
 void pace_sent(struct connection *c, size_t len, bool more, gw_time now);
 
 #endif

@@ -552,7 +552,7 @@ gw_time peer_idle_due(const struct connection *c)
 
 	if (p->n_live == 0)
 		return since + c->node->config.idle_timeout;
-	return time_max(since, c->pinged_at) + KEEPALIVE;
+	return time_max(since, c->pinged_at) + (c->dialler ? KEEPALIVE_DIALLER : KEEPALIVE);
 }
 
 void peer_check(struct connection *c, gw_time now)

@@ -232,9 +232,13 @@ static bool write_batch(struct connection *c, struct batch *out, gw_time now)
 	struct quic_stat stat;
 	int rv;
 
+	c->now = now;
+	if (pace_resume(c, now) != 0) {
+		connection_kill(c, CLOSE_NONE, GW_E_UNREACHABLE, now);
+		return false;
+	}
 	w.header = c->relay ? WIRE_CHANNEL_HEADER : 0;
 	w.limit = pace_packets(c);
-	c->now = now;
 	rv = write_packets(&w);
 	pace_sent(c, w.wrote, w.full, now);
 	if (rv < 0) {

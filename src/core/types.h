@@ -73,6 +73,7 @@ enum {
 #define SILENCE_SPOILS (2 * GW_SEC)
 #define QUIET_AFTER (500 * GW_MSEC)
 #define KEEPALIVE (25 * GW_SEC)
+#define KEEPALIVE_DIALLER (28 * GW_SEC) /* only when the other's has not come */
 #define SILENT_DROP (30 * GW_SEC)
 #define RETIRE_LINGER (1 * GW_SEC)
 #define STALL_MIN (500 * GW_MSEC)

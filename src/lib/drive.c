@@ -61,7 +61,7 @@ static void rearm(godwit_node *node)
 	/* A core that cannot send may ask for it again and again. */
 	if (node->batch_waiting)
 		at = time_max(at, loop_clock() + GW_MSEC);
-	node->due = at;
+	node->due = time_max(at, loop_clock()); /* what is overdue now is no gap */
 	loop_timer_set(node->timer, at);
 }
 
