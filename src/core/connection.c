@@ -81,7 +81,8 @@ gw_time connection_rtt(const struct connection *c)
 
 gw_time connection_silence_limit(const struct connection *c)
 {
-	return time_max(3 * ngtcp2_conn_get_pto(c->quic), SILENCE_MIN);
+	return time_max(3 * ngtcp2_conn_get_pto(c->quic),
+			c->only_kept ? SILENCE_IDLE : SILENCE_MIN);
 }
 
 /* --- callbacks of ngtcp2 --- */
@@ -889,6 +890,7 @@ void connection_send(struct connection *c, const struct frame *f)
 		connection_kill(c, CLOSE_LIMIT, GW_E_LIMIT, c->now);
 		return;
 	}
+	c->only_kept = false;
 	connection_touch(c);
 }
 

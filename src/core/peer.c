@@ -537,12 +537,21 @@ int peer_frame(struct connection *c, const struct frame *f, gw_time now)
 
 /* --- liveness --- */
 
-static void keep_alive(struct connection *c, gw_time now)
+static void keep_alive(struct connection *c, bool idle, gw_time now)
 {
 	struct frame f = { .type = FRAME_PING };
 
 	c->pinged_at = now;
 	connection_send(c, &f);
+	c->only_kept = idle;
+}
+
+/* Those of many peers fall on the same moments, and wake a node once for all. */
+static gw_time keepalive_due(gw_time since, bool dialler)
+{
+	gw_time at = since + (dialler ? KEEPALIVE_DIALLER : KEEPALIVE);
+
+	return (at + KEEPALIVE_GRAIN - 1) / KEEPALIVE_GRAIN * KEEPALIVE_GRAIN;
 }
 
 gw_time peer_idle_due(const struct connection *c)
@@ -552,7 +561,7 @@ gw_time peer_idle_due(const struct connection *c)
 
 	if (p->n_live == 0)
 		return since + c->node->config.idle_timeout;
-	return time_max(since, c->pinged_at) + (c->dialler ? KEEPALIVE_DIALLER : KEEPALIVE);
+	return keepalive_due(time_max(since, c->pinged_at), c->dialler);
 }
 
 void peer_check(struct connection *c, gw_time now)
@@ -574,13 +583,13 @@ void peer_check(struct connection *c, gw_time now)
 	if (c->stream_heard_at != GW_NEVER && now >= c->stream_heard_at + QUIET_AFTER) {
 		c->stream_heard_at = GW_NEVER;
 		if (c->outstanding_since == GW_NEVER && p->n_live > 0)
-			keep_alive(c, now);
+			keep_alive(c, false, now);
 	}
 	if (now >= peer_idle_due(c)) {
 		if (p->n_live == 0)
 			connection_kill(c, CLOSE_IDLE, GW_E_CLOSED, now);
 		else
-			keep_alive(c, now);
+			keep_alive(c, c->outstanding_since == GW_NEVER, now);
 	}
 }
 

@@ -131,6 +131,7 @@ static int offer_segment(struct writer *w, struct stream *s, ngtcp2_path_storage
 		flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
 	rv = offer(w, s->segment, o.vec, o.n, flags, ps, &taken);
 	if (taken >= 0) {
+		w->c->only_kept = false;
 		dgram_streams_sent(s->peer, (size_t)taken);
 		segment_sent(s, &o, (size_t)taken);
 	}
@@ -151,6 +152,7 @@ static int offer_dgram(struct writer *w, struct dgram *d, ngtcp2_path_storage *p
 					 NGTCP2_WRITE_DATAGRAM_FLAG_MORE, large, &vec, 1, w->now);
 	if (taken) {
 		w->filled += d->len;
+		w->c->only_kept = false;
 		dgram_sent(w->c, d);
 	}
 	if (rv == NGTCP2_ERR_WRITE_MORE)

@@ -70,9 +70,11 @@ enum {
 	(100 * GW_MSEC) /* until it is measured: a lost first packet costs thrice this */
 #define UP_TIMEOUT (10 * GW_SEC)
 #define SILENCE_MIN (300 * GW_MSEC)
+#define SILENCE_IDLE (2 * GW_SEC) /* nobody waits: a stall of one end is no reason to dial */
 #define SILENCE_SPOILS (2 * GW_SEC)
 #define QUIET_AFTER (500 * GW_MSEC)
 #define KEEPALIVE (25 * GW_SEC)
+#define KEEPALIVE_GRAIN (100 * GW_MSEC)
 #define KEEPALIVE_DIALLER (28 * GW_SEC) /* only when the other's has not come */
 #define SILENT_DROP (30 * GW_SEC)
 #define RETIRE_LINGER (1 * GW_SEC)
@@ -315,6 +317,7 @@ struct connection {
 	gw_time progress_at;       /* last acknowledged stream byte while some were outstanding */
 	gw_time pinged_at;
 	bool suspect;
+	bool only_kept;     /* all that is outstanding is a keep-alive */
 	uint64_t in_flight; /* bytes, as ngtcp2 last said */
 
 	/* acknowledgements, transmit.c */

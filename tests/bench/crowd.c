@@ -4,10 +4,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -304,6 +306,7 @@ int crowd_start(void)
 	if (child < 0)
 		die("fork");
 	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(pair[0]);
 		raise_file_limit();
 		pin_to(1);
