@@ -1,10 +1,13 @@
 /* tests/bench/bare.c - what ngtcp2 and GnuTLS do without godwit: the yardstick of its overhead.
  *
- *	bare serve ADDRESS PORT [cubic]
- *	bare bulk ADDRESS PORT SECONDS STREAMS [cubic]    one way
+ *	bare serve ADDRESS PORT [bytes] [cubic]
+ *	bare bulk ADDRESS PORT SECONDS STREAMS [bytes] [cubic]    one way
  *	bare rtt ADDRESS PORT ROUNDS [cubic]              64 bytes there and back
  *	bare handshakes ADDRESS PORT N AT_ONCE [cubic]    each with 64 bytes there and back, then closed
  *	bare idle ADDRESS PORT N SECONDS [cubic]          N connections: memory, and processor while idle
+ *
+ * bytes: the client makes what it sends (and keeps it until it is acknowledged), the server copies
+ * it out, as an application would; without it the same 64 KB of zeros are sent again and again.
  *
  * Each client prints one JSON object with the figures of both ends: it asks the server for its own.
  * GODWIT_NO_OFFLOAD=1 turns GSO and GRO off. */
@@ -333,8 +336,8 @@ static void measure_idle(struct endpoint *e, const struct sockaddr_in *to, size_
 
 static _Noreturn void usage(void)
 {
-	fprintf(stderr, "usage: bare serve ADDRESS PORT [cubic]\n"
-			"       bare bulk ADDRESS PORT SECONDS STREAMS [cubic]\n"
+	fprintf(stderr, "usage: bare serve ADDRESS PORT [bytes] [cubic]\n"
+			"       bare bulk ADDRESS PORT SECONDS STREAMS [bytes] [cubic]\n"
 			"       bare rtt ADDRESS PORT ROUNDS [cubic]\n"
 			"       bare handshakes ADDRESS PORT N AT_ONCE [cubic]\n"
 			"       bare idle ADDRESS PORT N SECONDS [cubic]\n");
@@ -345,11 +348,18 @@ int main(int argc, char **argv)
 {
 	static struct endpoint e;
 	struct sockaddr_in a = { .sin_family = AF_INET };
-	bool cubic = strcmp(argv[argc - 1], "cubic") == 0;
 	double n[2] = { 0 };
 	const char *mode;
+	bool cubic = false, bytes = false;
 
-	argc -= cubic;
+	for (; argc > 4; argc--) {
+		if (strcmp(argv[argc - 1], "cubic") == 0)
+			cubic = true;
+		else if (strcmp(argv[argc - 1], "bytes") == 0)
+			bytes = true;
+		else
+			break;
+	}
 	if (argc < 4 || argc > 6 || inet_pton(AF_INET, argv[2], &a.sin_addr) != 1)
 		usage();
 	mode = argv[1];
@@ -358,6 +368,7 @@ int main(int argc, char **argv)
 		n[i - 4] = atof(argv[i]);
 	endpoint_init(&e, strcmp(mode, "serve") == 0 ? &a : NULL, !cubic);
 	e.on_data = client_data;
+	e.bytes = bytes;
 	if (e.server)
 		serve(&e);
 	if (argc == 6 && strcmp(mode, "bulk") == 0)

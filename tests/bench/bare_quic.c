@@ -30,15 +30,13 @@ enum {
 
 #define KEEPALIVE (25 * GW_SEC)
 
-static const uint8_t ZEROS[BATCH_MAX];
-
 _Noreturn void bare_die(const char *what)
 {
 	fprintf(stderr, "bare: %s: %s\n", what, strerror(errno));
 	exit(1);
 }
 
-static void check(ngtcp2_ssize rv, const char *what)
+void bare_check(ngtcp2_ssize rv, const char *what)
 {
 	if (rv >= 0)
 		return;
@@ -54,7 +52,7 @@ gw_time bare_clock(void)
 	return (gw_time)t.tv_sec * GW_SEC + (gw_time)t.tv_nsec;
 }
 
-static void touch(struct bare_connection *c)
+void bare_touch(struct bare_connection *c)
 {
 	if (!list_in(&c->dirty))
 		list_append(&c->e->dirty, &c->dirty);
@@ -103,69 +101,6 @@ static int remove_cid_callback(ngtcp2_conn *quic, const ngtcp2_cid *cid, void *u
 	return 0;
 }
 
-/* --- flows --- */
-
-static struct flow *flow_new(struct bare_connection *c, int64_t id)
-{
-	struct flow *f = calloc(1, sizeof(*f));
-
-	if (!f)
-		bare_die("flow");
-	f->c = c;
-	f->id = id;
-	list_append(&c->flows, &f->link);
-	ngtcp2_conn_set_stream_user_data(c->quic, id, f);
-	return f;
-}
-
-static void flow_free(struct flow *f)
-{
-	list_remove(&f->link);
-	list_remove(&f->ready);
-	free(f->data);
-	free(f);
-}
-
-struct flow *flow_open(struct bare_connection *c, uint8_t kind)
-{
-	struct flow *f;
-	int64_t id;
-
-	check(ngtcp2_conn_open_bidi_stream(c->quic, &id, NULL), "open_bidi_stream");
-	f = flow_new(c, id);
-	f->kind = kind;
-	return f;
-}
-
-void flow_send(struct flow *f, uint64_t len)
-{
-	f->end += len;
-	if (!list_in(&f->ready))
-		list_append(&f->c->ready, &f->ready);
-	touch(f->c);
-}
-
-void flow_stop(struct flow *f)
-{
-	f->end = f->sent;
-	list_remove(&f->ready);
-}
-
-static int stream_data_callback(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t offset,
-				const uint8_t *data, size_t len, void *user, void *stream_user)
-{
-	struct bare_connection *c = user;
-	struct flow *f = stream_user ? stream_user : flow_new(c, id);
-
-	(void)flags;
-	ngtcp2_conn_extend_max_offset(quic, len);
-	ngtcp2_conn_extend_max_stream_offset(quic, id, len);
-	f->received += len;
-	if (len > 0)
-		c->e->on_data(f, data, len, offset == 0);
-	return 0;
-}
-
 /* --- callbacks of ngtcp2 --- */
 
 static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
@@ -198,7 +133,8 @@ static const ngtcp2_callbacks CALLBACKS = {
 	QUIC_CRYPTO_CALLBACKS,
 	.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
 	.handshake_completed = completed_callback,
-	.recv_stream_data = stream_data_callback,
+	.recv_stream_data = flow_data_callback,
+	.acked_stream_data_offset = flow_acked_callback,
 	.rand = rand_callback,
 	.get_new_connection_id = new_cid_callback,
 	.remove_connection_id = remove_cid_callback,
@@ -237,7 +173,7 @@ static struct bare_connection *connection_new(struct endpoint *e, ngtcp2_cid *sc
 	list_append(&e->connections, &c->all);
 	random_cid(e, scid, CID_SIZE);
 	register_cid(c, cid_key(scid->data));
-	touch(c);
+	bare_touch(c);
 	return c;
 }
 
@@ -267,9 +203,9 @@ struct bare_connection *bare_connect(struct endpoint *e, const struct sockaddr_i
 	c = connection_new(e, &scid);
 	random_cid(e, &dcid, 16);
 	configure(e, &settings, &params);
-	check(ngtcp2_conn_client_new(&c->quic, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1, &CALLBACKS,
-				     &settings, &params, NULL, c),
-	      "client_new");
+	bare_check(ngtcp2_conn_client_new(&c->quic, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1,
+					  &CALLBACKS, &settings, &params, NULL, c),
+		   "client_new");
 	begin_tls(c);
 	return c;
 }
@@ -289,9 +225,9 @@ static struct bare_connection *serve_new(struct endpoint *e, const struct sockad
 	c = connection_new(e, &scid);
 	configure(e, &settings, &params);
 	quic_server_params(&params, &hd.dcid);
-	check(ngtcp2_conn_server_new(&c->quic, &hd.scid, &scid, &path, hd.version, &CALLBACKS,
-				     &settings, &params, NULL, c),
-	      "server_new");
+	bare_check(ngtcp2_conn_server_new(&c->quic, &hd.scid, &scid, &path, hd.version, &CALLBACKS,
+					  &settings, &params, NULL, c),
+		   "server_new");
 	c->odcid = cid_key(hd.dcid.data);
 	register_cid(c, c->odcid);
 	begin_tls(c);
@@ -380,26 +316,6 @@ static void send_batch(struct endpoint *e, const ngtcp2_path *path, const uint8_
 	e->stats.send_datagrams += (len + segment - 1) / segment;
 }
 
-static size_t output_of(struct flow *f, ngtcp2_vec vec[2])
-{
-	size_t n = 0, head = 0;
-	uint64_t left = f->end - f->sent;
-
-	if (f->data) {
-		vec[0] = (ngtcp2_vec){ f->data + f->sent, (size_t)left };
-		return 1;
-	}
-	if (f->sent == 0 && f->kind) {
-		vec[n++] = (ngtcp2_vec){ &f->kind, 1 };
-		head = 1;
-	}
-	left -= head;
-	/* ngtcp2 does not write to this memory. */
-	vec[n++] = (ngtcp2_vec){ (uint8_t *)(uintptr_t)ZEROS,
-				 left < sizeof(ZEROS) ? (size_t)left : sizeof(ZEROS) };
-	return n;
-}
-
 /* One packet; its length, or 0: nothing to send now. */
 static size_t write_packet(struct bare_connection *c, uint8_t *out, ngtcp2_path_storage *ps,
 			   bool *blocked)
@@ -410,10 +326,10 @@ static size_t write_packet(struct bare_connection *c, uint8_t *out, ngtcp2_path_
 		ngtcp2_ssize taken = -1, rv;
 		ngtcp2_pkt_info info;
 		ngtcp2_vec vec[2];
-		size_t n = f ? output_of(f, vec) : 0;
+		size_t n = f ? flow_output(f, vec) : 0;
 
 		rv = ngtcp2_conn_writev_stream(c->quic, &ps->path, &info, out, PAYLOAD, &taken, 0,
-					       f ? f->id : -1, vec, n, c->e->now);
+					       n ? f->id : -1, vec, n, c->e->now);
 		if (taken > 0) {
 			f->sent += (uint64_t)taken;
 			if (f->sent == f->end)
@@ -422,7 +338,7 @@ static size_t write_packet(struct bare_connection *c, uint8_t *out, ngtcp2_path_
 		if (rv >= 0)
 			return (size_t)rv;
 		if (rv != NGTCP2_ERR_STREAM_DATA_BLOCKED)
-			check(rv, "writev_stream");
+			bare_check(rv, "writev_stream");
 		*blocked = true;
 	}
 }
@@ -474,7 +390,7 @@ static void flush(struct bare_connection *c)
 	for (int i = 0; i < BATCHES_AT_ONCE && more; i++)
 		more = write_batch(c);
 	if (more)
-		touch(c);
+		bare_touch(c);
 	if (heap_set(&c->e->timers, &c->timer, ngtcp2_conn_get_expiry(c->quic)) < 0)
 		bare_die("timer");
 }
@@ -525,7 +441,7 @@ static void read_packet(struct endpoint *e, struct sockaddr_in *from, const uint
 		return;
 	rv = ngtcp2_conn_read_pkt(c->quic, &path, &info, data, len, e->now);
 	if (rv == 0) {
-		touch(c);
+		bare_touch(c);
 		return;
 	}
 	if (rv != NGTCP2_ERR_DRAINING)
@@ -590,8 +506,8 @@ static void expire(struct endpoint *e)
 		struct bare_connection *c = container_of(t, struct bare_connection, timer);
 
 		heap_remove(&e->timers, t);
-		check(ngtcp2_conn_handle_expiry(c->quic, e->now), "handle_expiry");
-		touch(c);
+		bare_check(ngtcp2_conn_handle_expiry(c->quic, e->now), "handle_expiry");
+		bare_touch(c);
 	}
 }
 

@@ -13,6 +13,10 @@
 #include "quic/quic.h"
 #include "quic/tls.h"
 
+/* The bytes of an application on their way through a flow: made, and kept until acknowledged; or
+ * come, and copied out. */
+struct flow_ring;
+
 /* A bidirectional stream.  The client's first byte is `kind`; the rest are zeros. */
 struct flow {
 	struct list_item link;  /* of its connection */
@@ -20,8 +24,9 @@ struct flow {
 	struct bare_connection *c;
 	int64_t id;
 	uint8_t kind;
-	uint8_t *data;      /* what to send instead of zeros; freed with the flow */
-	uint64_t sent, end; /* bytes sent, and to be sent */
+	uint8_t *data;          /* what to send instead of zeros; freed with the flow */
+	struct flow_ring *ring; /* NULL: the bytes are the same few constant ones */
+	uint64_t sent, end;     /* bytes sent, and to be sent */
 	uint64_t received;
 };
 
@@ -44,6 +49,7 @@ struct endpoint_stats {
 struct endpoint {
 	int fd;
 	bool server, gso, gro, bbr;
+	bool bytes; /* flows carry those of an application */
 	struct sockaddr_in local;
 	struct tls_context tls;
 	struct rng rng;
@@ -73,5 +79,17 @@ void endpoint_turn(struct endpoint *e, gw_time until);
 
 gw_time bare_clock(void);
 _Noreturn void bare_die(const char *what);
+
+/* bare_flow.c, for bare_quic.c. */
+size_t flow_output(struct flow *f, ngtcp2_vec vec[2]); /* what is to be sent next, or 0 */
+void flow_free(struct flow *f);
+int flow_data_callback(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t offset,
+		       const uint8_t *data, size_t len, void *user, void *stream_user);
+int flow_acked_callback(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint64_t len, void *user,
+			void *stream_user);
+
+/* bare_quic.c, for bare_flow.c. */
+void bare_check(ngtcp2_ssize rv, const char *what); /* ends the process when it is negative */
+void bare_touch(struct bare_connection *c);         /* it may have something to write */
 
 #endif

@@ -34,9 +34,9 @@ def limit_once(seconds):
         return {"gbit_s": r["gbit_s"], "cpu_s_per_gb": per_gb(r["cpu_s"] + s["cpu_s"], r["bytes"])}
 
 
-def bare_once(seconds, streams=1, env=None):
+def bare_once(seconds, streams=1, env=None, options=()):
     with World(direct=True) as w:
-        r = bare(w, "bulk", seconds, streams, env=env)
+        r = bare(w, "bulk", seconds, streams, env=env, options=options)
         return {"gbit_s": r["gbit_s"], "cpu_s_per_gb": per_gb(r["client_cpu_s"] + r["server_cpu_s"], r["bytes"])}
 
 

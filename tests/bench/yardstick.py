@@ -25,15 +25,15 @@ def core(number):
         os.sched_setaffinity(0, mine)
 
 
-def bare(w, mode, *args, loopback=False, env=None, seconds=120):
+def bare(w, mode, *args, loopback=False, env=None, options=(), seconds=120):
     """One measurement between the world's two hosts, or within the first: what the client prints, figures of both ends."""
     client, address = (w.a, "127.0.0.1") if loopback else (w.b, w.a.address())
     env = dict(os.environ, **(env or {}))
     with core(0):
-        server = w.a.spawn(tool("bare"), "serve", address, PORT, env=env)
+        server = w.a.spawn(tool("bare"), "serve", address, PORT, *options, env=env)
     server.wait_out("ready")
     with core(1):
-        r = client.run(tool("bare"), mode, address, PORT, *map(str, args), seconds=seconds, env=env)
+        r = client.run(tool("bare"), mode, address, PORT, *map(str, args), *options, seconds=seconds, env=env)
     server.stop()
     assert r.code == 0, repr(r)
     return json.loads(r.out)
