@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 
+enum { FIT_FROM = 1024 };
+
 void heap_clear(struct heap *h)
 {
 	for (size_t i = 1; i <= h->count; i++)
@@ -78,6 +80,21 @@ int heap_set(struct heap *h, struct timer *t, gw_time at)
 	return 0;
 }
 
+/* A crowd that has gone leaves no room for itself behind. */
+static void fit(struct heap *h)
+{
+	size_t capacity = h->capacity / 2;
+	struct timer **items;
+
+	if (capacity < FIT_FROM || h->count >= capacity / 2)
+		return;
+	items = realloc(h->items, capacity * sizeof(*items));
+	if (!items)
+		return;
+	h->items = items;
+	h->capacity = capacity;
+}
+
 void heap_remove(struct heap *h, struct timer *t)
 {
 	size_t index = t->index;
@@ -87,12 +104,11 @@ void heap_remove(struct heap *h, struct timer *t)
 		return;
 	t->index = 0;
 	last = h->items[h->count--];
-	if (last == t)
-		return;
-	if (index > 1 && h->items[index / 2]->at > last->at)
+	if (last != t && index > 1 && h->items[index / 2]->at > last->at)
 		sift_up(h, last, index);
-	else
+	else if (last != t)
 		sift_down(h, last, index);
+	fit(h);
 }
 
 struct timer *heap_top(const struct heap *h)

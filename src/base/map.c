@@ -120,7 +120,7 @@ void map_fit(struct map *m)
 {
 	if (m->count == 0)
 		map_clear(m);
-	else if (m->capacity >= FIT_FROM && m->count * 16 <= m->capacity)
+	else if (m->capacity >= FIT_FROM && m->count * 8 <= m->capacity)
 		(void)resize(m); /* or it stays as it is */
 }
 

@@ -109,6 +109,7 @@ static void unhash(struct peer *p)
 			map_put(&n->by_key, key_hash(p->key), p->same_hash);
 		else
 			map_remove(&n->by_key, key_hash(p->key));
+		map_fit(&n->by_key);
 		return;
 	}
 	while (first->same_hash != p)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,11 +58,34 @@ static void freed_objects_come_back_zeroed(void **state)
 	slab_clear(&s);
 }
 
+/* The heap as it was when only one is left: what a crowd had is not kept. */
+static void blocks_of_a_crowd_are_freed(void **state)
+{
+	enum { CROWD = 10000, BIG = 700 };
+	static void *objects[CROWD];
+	struct slab s;
+	size_t most;
+
+	(void)state;
+	slab_init(&s, BIG);
+	for (size_t i = 0; i < CROWD; i++)
+		objects[i] = slab_alloc(&s);
+	most = mallinfo2().uordblks;
+	for (size_t i = 0; i + 1 < CROWD; i++)
+		slab_free(&s, objects[i]);
+	assert_true(most - mallinfo2().uordblks > (size_t)(CROWD - 100) * BIG);
+	slab_free(&s, objects[CROWD - 1]);
+	slab_clear(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(objects_are_apart_aligned_and_zeroed),
 		cmocka_unit_test(freed_objects_come_back_zeroed),
+#ifndef __SANITIZE_ADDRESS__ /* its allocator tells nothing */
+		cmocka_unit_test(blocks_of_a_crowd_are_freed),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
