@@ -36,9 +36,15 @@ class Options:
     def __init__(self, argv):
         flags = [a for a in argv[1:] if a.startswith("--")]
         self.short, self.all, self.long, self.write, self.help = (f in flags for f in ("--short", "--all", "--long", "--write", "--help"))
-        self.rounds = int(argv[argv.index("--rounds") + 1]) if "--rounds" in argv else 0
         self.words = [a for i, a in enumerate(argv[1:], 1) if not a.startswith("--") and argv[i - 1] != "--rounds"]
         self.unknown = [f for f in flags if f not in ("--short", "--all", "--long", "--write", "--help", "--rounds")]
+        self.rounds = 0
+        if "--rounds" in argv:
+            number = argv[argv.index("--rounds") + 1:][:1]
+            if number and number[0].isdecimal() and int(number[0]) > 0:
+                self.rounds = int(number[0])
+            else:
+                self.unknown.append("--rounds without a number")
 
     def rounds_or(self, usual):
         return self.rounds or (1 if self.short else usual)
