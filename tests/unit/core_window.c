@@ -167,15 +167,15 @@ static void test_streams_share_the_memory(void **state)
 	p->n[1].config.memory_limit = LIMIT;
 	p->delay = 50 * GW_MSEC;
 	start(&l, p, 1);
-	run(&l, 2 * GW_SEC, SIZE_MAX);
+	run(&l, GW_SEC, SIZE_MAX);
 	assert_int_equal(l.to[0]->rx_window, LIMIT / 4 / 2);
 	assert_true(l.window_max <= LIMIT / 4 / 2);
 
 	while (l.n < 3)
 		add(&l);
-	run(&l, 2 * GW_SEC, SIZE_MAX); /* the first one's shrinks as it is used up */
+	run(&l, GW_SEC, SIZE_MAX); /* the first one's shrinks as it is used up */
 	l.window_max = l.committed_max = 0;
-	run(&l, 2 * GW_SEC, SIZE_MAX);
+	run(&l, GW_SEC, SIZE_MAX);
 	for (size_t i = 0; i < l.n; i++)
 		assert_int_equal(l.to[i]->rx_window, LIMIT / 4 / 4);
 	assert_true(l.window_max <= LIMIT / 4 / 4);
@@ -194,7 +194,7 @@ static void test_new_streams_have_room_beside_fast_ones(void **state)
 	p->n[1].config.memory_limit = LIMIT;
 	p->delay = 50 * GW_MSEC;
 	start(&l, p, 3);
-	run(&l, 2 * GW_SEC, SIZE_MAX);
+	run(&l, GW_SEC, SIZE_MAX);
 	assert_true(l.window_max > INITIAL_WINDOW);
 	for (size_t i = 0; i < FIT; i++) {
 		p->n[0].n_streams = p->n[1].n_streams = p->n[1].n_incoming = 0;
