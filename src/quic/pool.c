@@ -8,7 +8,7 @@
 
 enum {
 	PAGE = 4096,
-	WARM_MAX = 16,           /* free blocks of a size that keep their pages */
+	WARM_MAX = 64,           /* free blocks of a size that keep their pages */
 	BIG = 4000,              /* from here on a block has pages of its own */
 	REGION = 4 << 20,        /* of address space */
 	SMALL = QUIC_POOL_SIZES, /* instead of the index of a size: from malloc() */

@@ -86,7 +86,7 @@ static void test_pages_go_back(void **state)
 		give(blocks[i]);
 	for (int i = 0; i < BLOCKS; i++)
 		pages += resident(blocks[i]);
-	assert_true(pages > 0 && pages <= 100);
+	assert_true(pages > 0 && pages <= 200);
 	for (int i = 0; i < BLOCKS; i++) {
 		size_t found = 0;
 
