@@ -394,11 +394,17 @@ static const ngtcp2_callbacks CALLBACKS = {
 
 /* --- making one --- */
 
+/* A relay's channel has an address that is none of these. */
+static bool is_near(const struct addr *a)
+{
+	return addr_is_private(a) || addr_is_loopback(a) || addr_is_link_local(a);
+}
+
 static ngtcp2_cc_algo algorithm(const struct connection *c)
 {
 	if (!c->node->config.bbr)
 		return NGTCP2_CC_ALGO_CUBIC;
-	return !c->relay && addr_is_private(&c->path.remote) ? QUIC_BBR_NEAR : NGTCP2_CC_ALGO_BBR;
+	return is_near(&c->path.remote) ? QUIC_BBR_NEAR : NGTCP2_CC_ALGO_BBR;
 }
 
 static void fill_settings(const struct connection *c, ngtcp2_settings *s, gw_time now)

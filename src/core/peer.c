@@ -79,7 +79,7 @@ static struct peer *peer_new(struct node *n, const uint8_t key[KEY_SIZE], bool t
 	p->parked_since = now;
 	p->endpoints = p->few;
 	p->send_ahead = SEND_AHEAD_MIN;
-	p->send_held = SEND_HELD * SEND_AHEAD_MIN;
+	p->send_held = SEND_HELD;
 	list_init(&p->connections);
 	list_init(&p->streams);
 	list_init(&p->sparse);
@@ -170,20 +170,14 @@ void peer_send(struct peer *p, const struct frame *f)
 
 void peer_set_send_ahead(struct peer *p, uint64_t cwnd, bool near)
 {
-	const struct node *n = p->node;
-	uint64_t share = n->config.memory_limit / (n->n_streams + 1) / SEND_HELD;
 	uint64_t size = cwnd;
 
 	if (size < SEND_AHEAD_MIN)
 		size = SEND_AHEAD_MIN;
 	if (size > SEND_AHEAD_MAX)
 		size = SEND_AHEAD_MAX;
-	if (size > share)
-		size = share;
-	if (size < INITIAL_WINDOW)
-		size = INITIAL_WINDOW;
 	p->send_ahead = (size_t)size;
-	p->send_held = (near ? SEND_HELD_NEAR : SEND_HELD) * p->send_ahead;
+	p->send_held = near ? SEND_HELD_NEAR : SEND_HELD;
 }
 
 void peer_streams_changed(struct peer *p)

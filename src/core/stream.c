@@ -287,12 +287,22 @@ void stream_repeat(struct stream *s)
 
 /* --- what the peer says --- */
 
+/* What the path holds, or the stream's share of the node's memory. */
+static size_t send_ahead(const struct stream *s)
+{
+	const struct node *n = s->node;
+	size_t share = n->config.memory_limit / (n->n_streams + 1) / s->peer->send_held;
+	size_t size = s->peer->send_ahead < share ? s->peer->send_ahead : share;
+
+	return size > INITIAL_WINDOW ? size : INITIAL_WINDOW;
+}
+
 /* Bytes that were never sent are bounded by what the path holds; those that were, but wait for a
  * lost one before them to be acknowledged, must not keep the path empty. */
 static size_t send_room(const struct stream *s)
 {
 	size_t ahead = (size_t)(s->tx.end - s->tx_next), held = chain_len(&s->tx);
-	size_t most = s->peer->send_ahead, total = s->peer->send_held;
+	size_t most = send_ahead(s), total = most * s->peer->send_held;
 	size_t free_ahead, free_held;
 
 	free_ahead = ahead < most ? most - ahead : 0;
@@ -302,7 +312,7 @@ static size_t send_room(const struct stream *s)
 
 void stream_maybe_writable(struct stream *s)
 {
-	if (!s->tx_blocked || s->state != STREAM_LIVE || send_room(s) < s->peer->send_ahead / 2)
+	if (!s->tx_blocked || s->state != STREAM_LIVE || send_room(s) < send_ahead(s) / 2)
 		return;
 	s->tx_blocked = false;
 	stream_raise(s, STREAM_WRITABLE);

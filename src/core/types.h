@@ -459,7 +459,7 @@ struct peer {
 	struct list ready;  /* the others, in turn */
 	uint64_t sent;      /* bytes of streams, ever: the clock of their turns */
 	size_t send_ahead;  /* per stream, bytes never sent: about what the path holds */
-	size_t send_held;   /* per stream, bytes: with those not yet acknowledged */
+	unsigned send_held; /* times that: with those not yet acknowledged */
 
 	struct dgram_queue dgrams; /* to be sent */
 	int64_t dgram_lead;        /* bytes that datagrams are ahead of streams */

@@ -99,6 +99,9 @@ static void test_private_addresses_are_near(void **state)
 	expect("172.16.0.1", true, QUIC_BBR_NEAR);
 	expect("192.168.1.1", true, QUIC_BBR_NEAR);
 	expect("fd00::1", true, QUIC_BBR_NEAR);
+	expect("127.0.0.1", true, QUIC_BBR_NEAR);
+	expect("169.254.1.1", true, QUIC_BBR_NEAR);
+	expect("fe80::1", true, QUIC_BBR_NEAR);
 }
 
 static void test_others_are_far(void **state)
