@@ -151,6 +151,24 @@ class Socat(Overlay):
                      f"OPENSSL:{self.a.address()}:{port + 10000},nodelay,cafile={self.path}.crt,commonname=server")
 
 
+class SocatPlain(Socat):
+    name, commands = "socat, no TLS", ("socat",)
+
+    def make(self):
+        pass
+
+    def server(self):
+        for port in PORTS:
+            p = self.run(self.a, "socat", "-b65536", f"TCP-LISTEN:{port + 10000},bind={self.a.address()},reuseaddr,fork,nodelay",
+                         f"TCP:127.0.0.1:{port},nodelay")
+            p.wait_listens(port + 10000)
+
+    def client(self):
+        for port in PORTS:
+            self.run(self.b, "socat", "-b65536", f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,nodelay",
+                     f"TCP:{self.a.address()}:{port + 10000},nodelay")
+
+
 class Ssh(Overlay):
     name, package, commands, flags = "ssh -L, its default cipher", "openssh-server", ("ssh", "sshd", "ssh-keygen"), ()
 
@@ -333,7 +351,7 @@ class WireguardGo(Vpn):
         self.daemon(self.b, "a", self.near, "allowed-ips", self.target + "/32", "endpoint", f"{self.a.address()}:51820", "persistent-keepalive", "25")
 
 
-QUICK = [Godwit, Socat, SshGcm, Yggdrasil, Nebula]  # those that goals speak of
+QUICK = [Godwit, Socat, SocatPlain, SshGcm, Yggdrasil, Nebula]  # those that goals speak of, and the floor
 SLOW = [GodwitCubic, GodwitPlain, Ssh, Iroh, Hyperdht, WireguardGo, Openvpn, Tinc, N2n]
 
 

@@ -239,11 +239,12 @@ class Host:
     def __init__(self, world, name, prefix):
         self.world, self.name, self.prefix = world, name, prefix
         self.network = None
+        self.processors = None  # a list as taskset's: what runs here stays there
 
     def inside(self, argv):
         if self.world.loopback:
             return list(argv)
-        return ["nsenter", f"--net=/run/netns/{self.world.tag}{self.name}", "--", *argv]
+        return [*(["taskset", "-c", self.processors] if self.processors else []), "nsenter", f"--net=/run/netns/{self.world.tag}{self.name}", "--", *argv]
 
     def run(self, *argv, seconds=30, data=None, env=None):
         try:
