@@ -272,7 +272,7 @@ static inline void quic_retried(ngtcp2_transport_params *params, ngtcp2_settings
 }
 
 /* 0.12 always advertises RFC 9287 and flips a coin (a one-byte draw of the rand callback) per
- * connection; see rand_callback() in connection.c. */
+ * connection; see rand_callback() in connection_callbacks.c. */
 static inline void quic_no_grease(ngtcp2_transport_params *params)
 {
 	params->grease_quic_bit = 0;
