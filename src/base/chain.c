@@ -65,18 +65,18 @@ void chain_clear(struct chain *c)
 		c->head = next;
 	}
 	c->tail = c->cursor = NULL;
-	c->start = c->end;
+	c->start = c->emptied = c->end;
 }
 
-/* A chunk about as large as what is queued or as the last one was filled, within bounds: a quiet
- * queue stays small, one that fills and drains by turns does not begin anew each time. */
+/* A chunk about as large as what is queued or as what came at once of late, within bounds: a quiet
+ * queue stays small, one that fills and drains by turns has each turn in one piece. */
 static struct chunk *add_chunk(struct chain *c, size_t want)
 {
 	size_t capacity = CHAIN_CHUNK_MIN, queued = chain_len(c);
 	struct chunk *chunk;
 
 	while (capacity < CHAIN_CHUNK_MAX &&
-	       (capacity < want || capacity < queued || capacity < c->filled))
+	       (capacity < want || capacity < queued || capacity < c->burst))
 		capacity *= 2;
 	chunk = alloc_chunk(c, capacity);
 	if (!chunk)
@@ -178,6 +178,14 @@ const uint8_t *chain_at(struct chain *c, uint64_t offset, size_t *len)
 	return chunk->data + (offset - chunk->offset);
 }
 
+/* It is empty. */
+static void note_burst(struct chain *c)
+{
+	if (c->end > c->emptied)
+		c->burst = (size_t)(c->end - c->emptied);
+	c->emptied = c->end;
+}
+
 void chain_release(struct chain *c, uint64_t offset)
 {
 	assert(offset >= c->start && offset <= c->end);
@@ -186,11 +194,12 @@ void chain_release(struct chain *c, uint64_t offset)
 		struct chunk *gone = c->head;
 
 		/* Space may be reserved at the end of the last chunk. */
+		if (gone == c->tail)
+			note_burst(c);
 		if (gone == c->tail && gone->len < gone->capacity &&
 		    gone->capacity == CHAIN_CHUNK_MIN)
 			return;
 		c->head = gone->next;
-		c->filled = gone->len;
 		if (gone == c->tail)
 			c->tail = NULL;
 		if (gone == c->cursor)

@@ -41,7 +41,8 @@ struct chain {
 	uint64_t start;       /* offset of the first byte kept */
 	uint64_t end;         /* offset one past the last byte */
 	size_t memory;        /* bytes allocated */
-	size_t filled;        /* of the last chunk that was released */
+	uint64_t emptied;     /* its end when it last was empty */
+	size_t burst;         /* what had come until then since it was empty before */
 	struct chunk *cursor; /* where chain_at() last looked: makes forward walks O(1) */
 };
 

@@ -43,6 +43,7 @@ struct pump {
 	godwit_stream *stream;
 	struct end in, out; /* of a socket: the same fd, and the source is in.source */
 	bool one_socket;
+	bool listens;                /* to the local side: it tells when there is more */
 	bool hung;                   /* nobody will read what we write any more */
 	int error;                   /* of the stream, while its last bytes are passed on */
 	struct loop_timer *flushing; /* waits for the kernel to pass them on */
@@ -239,6 +240,7 @@ static int stream_to_local(struct pump *p, bool *watch)
 
 static void set_watch(struct pump *p, bool in, bool out)
 {
+	p->listens = in;
 	if (p->one_socket) {
 		if (p->in.source)
 			loop_modify(p->in.source, (in ? LOOP_IN : 0U) | (out ? LOOP_OUT : 0U));
@@ -288,10 +290,10 @@ static void on_flushing(void *user)
 	hub_wake(h);
 }
 
-/* True: go on. */
-static bool run(struct pump *p)
+/* `look`: the local side may have something.  True: go on. */
+static bool run(struct pump *p, bool look)
 {
-	bool in = false, out = false;
+	bool in = p->listens, out = false;
 	int sys;
 
 	if (!p->error && godwit_stream_error(p->stream) != 0) {
@@ -306,7 +308,7 @@ static bool run(struct pump *p)
 		return false;
 	}
 	sys = stream_to_local(p, &out);
-	if (sys == 0)
+	if (sys == 0 && look)
 		sys = local_to_stream(p, &in);
 	if (sys != 0) {
 		finish(p, GODWIT_E_IO, sys);
@@ -336,7 +338,7 @@ static void on_stream(struct stream_handler *h, godwit_stream *stream, unsigned 
 
 	(void)stream;
 	(void)flags;
-	(void)run(p);
+	(void)run(p, !p->listens);
 }
 
 static void on_fd(void *user, int fd, unsigned events)
@@ -346,7 +348,7 @@ static void on_fd(void *user, int fd, unsigned events)
 
 	/* Told once, perhaps.  What is to be read still is; a write fails by itself. */
 	p->hung |= (events & LOOP_HANGUP) && fd == p->out.fd;
-	(void)run(p);
+	(void)run(p, true);
 	hub_wake(h);
 }
 

@@ -307,6 +307,24 @@ static void drained_chain_remembers(void **state)
 	chain_clear(&c);
 }
 
+/* What comes packet by packet and is taken all at once is there in one piece the next time. */
+static void burst_is_in_one_piece(void **state)
+{
+	enum { PACKET = 1430, PACKETS = 22, BURST = PACKET * PACKETS };
+	struct chain c = { 0 };
+	size_t len;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		for (int k = 0; k < PACKETS; k++)
+			append(&c, PACKET);
+		chain_at(&c, c.start, &len);
+		assert_true(i == 0 || len == BURST);
+		chain_release(&c, c.end);
+	}
+	chain_clear(&c);
+}
+
 static void out_of_memory_changes_nothing(void **state)
 {
 	static const size_t BEFORE[] = { 0, 1, CHAIN_CHUNK_MIN - 1, CHAIN_CHUNK_MIN, 200000 };
@@ -383,6 +401,7 @@ int main(void)
 		cmocka_unit_test_setup(reserved_space_counts_once_committed, reset),
 		cmocka_unit_test_setup(reserve_heeds_the_wish, reset),
 		cmocka_unit_test_setup(drained_chain_remembers, reset),
+		cmocka_unit_test_setup(burst_is_in_one_piece, reset),
 		cmocka_unit_test_setup(out_of_memory_changes_nothing, reset),
 		cmocka_unit_test_setup(pool_passes_large_chunks_on, reset),
 	};
