@@ -56,7 +56,7 @@ def godwit(o):
             sends = (mover == "client") == upward
             name = f"{mover} moves, and {'sends' if sends else 'only receives'}"
             gaps = []
-            for _ in range(o.rounds_or(10)):
+            for _ in range(o.rounds_or(6)):
                 try:
                     gaps.append(once(Godwit, World(), mover, upward, 2, 60))
                 except AssertionError as e:
@@ -88,7 +88,7 @@ def seconds_row(key, values):
 
 def peers(o, there, failures):
     """Most of their time is waiting: several at once."""
-    jobs = [(cls, upward) for _ in range(o.rounds_or(3)) for cls in there for upward in (True, False)]
+    jobs = [(cls, upward) for _ in range(o.rounds_or(2)) for cls in there for upward in (True, False)]
     got, done = {}, 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
         results = pool.map(lambda job: peer_once(*job), [(cls, World(), upward) for cls, upward in jobs])

@@ -90,7 +90,7 @@ def pairs(rows, seconds, short):
 
 def run(book, o):
     rows = {}
-    singles(rows, 3 if o.short else 6, o.short)
+    singles(rows, 3 if o.short else 8, o.short)
     smalls(rows, 3 if o.short else 6, o.short)
     pairs(rows, 5 if o.short else 12, o.short)
     book.put(NAME, rows)

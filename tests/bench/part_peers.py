@@ -189,7 +189,7 @@ def run(book, o):
     contestants, rounds = {}, {}
     for cls in there:
         contestants[cls.name] = lambda c=cls: measure(c, o)
-        rounds[cls.name] = o.rounds_or(5) if cls in QUICK else o.rounds_or(2)
+        rounds[cls.name] = o.rounds_or(5) if cls in QUICK else o.rounds_or(1)
     for cls in [c for c in there if c in QUICK]:
         contestants[cls.name + BARE_LINK] = lambda c=cls: measure(c, o, offload=False)
         rounds[cls.name + BARE_LINK] = o.rounds_or(2)

@@ -88,7 +88,7 @@ prepare = install_npm
 
 
 def run(book, o):
-    seconds = 1 if o.short else 2.5
+    seconds = 1 if o.short else 2
     contestants = {
         "limit": lambda: limit_once(seconds),
         "bare": lambda: bare_once(seconds),
