@@ -66,12 +66,13 @@ static struct block *block_with_room(struct slab *s)
 {
 	struct list_item *first = list_first(&s->open);
 	struct block *b;
+	void *memory;
 
 	if (first)
 		return container_of(first, struct block, link);
-	b = aligned_alloc(BLOCK_ALIGN, BLOCK_SIZE);
-	if (!b)
+	if (posix_memalign(&memory, BLOCK_ALIGN, BLOCK_SIZE) != 0)
 		return NULL;
+	b = memory;
 	*b = (struct block){ 0 };
 	list_append(&s->open, &b->link);
 	return b;
