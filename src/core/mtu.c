@@ -81,17 +81,10 @@ void mtu_start(struct connection *c, gw_time now)
 	struct mtu *m = &c->mtu;
 	size_t size;
 
-	m->begun = true;
 	stop_probing(m, GW_NEVER);
 	size = next_size(m);
 	if (size)
 		probe(c, size, now);
-}
-
-void mtu_begin(struct connection *c, gw_time now)
-{
-	if (!c->mtu.begun)
-		mtu_start(c, now);
 }
 
 void mtu_fall_back(struct connection *c, gw_time now)
@@ -146,11 +139,6 @@ void mtu_expire(struct connection *c, gw_time now)
 		if (size)
 			probe(c, size, now);
 	}
-}
-
-bool mtu_waits(const struct connection *c)
-{
-	return c->mtu.send_now || c->mtu.reply_now;
 }
 
 bool mtu_write(struct connection *c, struct batch *out, gw_time now)

@@ -7,9 +7,7 @@
 #include "core/types.h"
 
 void mtu_init(struct mtu *m, const struct node *n, const struct path *path, size_t overhead);
-/* Look for more than PAYLOAD_MIN, once: there is something to carry. */
-void mtu_begin(struct connection *c, gw_time now);
-/* Look anew. */
+/* The connection is in use: look for more than PAYLOAD_MIN. */
 void mtu_start(struct connection *c, gw_time now);
 /* Back to PAYLOAD_MIN; look again later. */
 void mtu_fall_back(struct connection *c, gw_time now);
@@ -19,9 +17,7 @@ void mtu_migrated(struct connection *c, gw_time now);
 
 gw_time mtu_due(const struct connection *c);
 void mtu_expire(struct connection *c, gw_time now);
-/* A probe or a reply is due ... */
-bool mtu_waits(const struct connection *c);
-/* ... and then the batch holds it. */
+/* A probe or a reply is due: the batch holds it. */
 bool mtu_write(struct connection *c, struct batch *out, gw_time now);
 
 /* A datagram of kind DATAGRAM_PROBE or DATAGRAM_PROBE_REPLY for this connection. */

@@ -10,6 +10,7 @@
 #include "core/beacons.h"
 #include "core/dial.h"
 #include "core/records.h"
+#include "core/mtu.h"
 #include "core/policy.h"
 #include "core/punch.h"
 #include "core/segment.h"
@@ -352,6 +353,7 @@ void peer_use(struct connection *c, gw_time now)
 		carry(container_of(i, struct stream, peer_link), c);
 	send_pings(p, now);
 	p->wanted = p->n_pings > 0;
+	mtu_start(c, now);
 	punch_used(c, now);
 	connection_schedule(c, now);
 	peer_raise(p, 0);

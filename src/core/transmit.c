@@ -211,11 +211,6 @@ static int write_packets(struct writer *w)
 	return 0;
 }
 
-static bool control_waits(const struct connection *c)
-{
-	return c->control_sent < c->control.end;
-}
-
 /* Acknowledgements of a bulk transfer cost the peer a wake-up each: when there is nothing else to
  * say they wait for more packets, a quarter of the round trip at most. */
 static bool answer_may_wait(struct connection *c, const struct quic_stat *stat, gw_time now)
@@ -223,8 +218,8 @@ static bool answer_may_wait(struct connection *c, const struct quic_stat *stat, 
 	gw_time most = stat->smoothed_rtt / 4;
 
 	if (c->state != CONN_USED || !c->bulk || c->n_unanswered >= ANSWER_PACKETS ||
-	    control_waits(c) || segment_next(c->peer) || c->peer->dgrams.count > 0 ||
-	    ngtcp2_conn_get_expiry(c->quic) <= now)
+	    c->control_sent < c->control.end || segment_next(c->peer) ||
+	    c->peer->dgrams.count > 0 || ngtcp2_conn_get_expiry(c->quic) <= now)
 		return false;
 	if (c->answer_at == GW_NEVER)
 		c->answer_at = now + (most < ANSWER_MIN   ? ANSWER_MIN
@@ -259,7 +254,7 @@ static bool write_batch(struct connection *c, struct batch *out, gw_time now)
 	quic_stat_get(c->quic, &stat);
 	connection_note_outstanding(c, stat.bytes_in_flight, now);
 	connection_schedule(c, now);
-	if ((w.full || (out->len > 0 && mtu_waits(c))) && c->state != CONN_CLOSED)
+	if (w.full && c->state != CONN_CLOSED)
 		connection_touch(c);
 	return out->len > 0;
 }
@@ -320,10 +315,7 @@ bool connection_write(struct connection *c, struct batch *out, gw_time now)
 	case CONN_CLOSED:
 		return write_close(c, out, now);
 	case CONN_USED:
-		if (c->peer->n_live > 0)
-			mtu_begin(c, now);
-		/* The peer takes no probe before it knows that the connection is in use. */
-		if (!control_waits(c) && mtu_write(c, out, now))
+		if (mtu_write(c, out, now))
 			return !c->relay || relayed_wrap(c, out);
 		break;
 	case CONN_HANDSHAKE:

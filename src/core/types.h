@@ -260,7 +260,6 @@ struct mtu {
 	size_t probing; /* size of the probe in flight, 0 none */
 	unsigned tries;
 	gw_time next_at; /* next probe, or end of the wait for its reply; GW_NEVER */
-	bool begun;      /* it has been looked for */
 	bool send_now;
 	bool reply_now; /* the peer probes us */
 	struct wire_probe reply;

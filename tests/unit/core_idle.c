@@ -51,47 +51,6 @@ static void test_one_side_keeps_it_alive(void **state)
 	assert_int_equal(stats(p, 0).moves + stats(p, 1).moves, 0);
 }
 
-static size_t probes[PAIR_NODES];
-
-static void count_probes(struct pair *p, int i, const struct batch *b)
-{
-	(void)p;
-	probes[i] += b->probe;
-}
-
-/* Larger datagrams are looked for when there is something to carry, and each probe counts. */
-static void test_probes_wait_for_streams(void **state)
-{
-	struct pair *p = *state;
-	struct stream *taken;
-
-	memset(probes, 0, sizeof(probes));
-	p->on_batch = count_probes;
-	pair_start_both(p);
-	assert_int_equal(node_dial(p->n[0].node, p->n[1].id.key, p->now), 0);
-	assert_true(pair_wait_connected(p));
-	pair_run(p, 5 * GW_SEC);
-	assert_int_equal(probes[0] + probes[1], 0);
-	pair_open_taken(p, &taken);
-	pair_run(p, 5 * GW_SEC);
-	assert_int_equal(probes[0], 1);
-	assert_int_equal(probes[1], 1);
-}
-
-static void test_first_probe_arrives(void **state)
-{
-	struct pair *p = *state;
-	struct stream *taken;
-
-	memset(probes, 0, sizeof(probes));
-	p->on_batch = count_probes;
-	pair_start_both(p);
-	pair_open_taken(p, &taken); /* dials */
-	pair_run(p, 5 * GW_SEC);
-	assert_int_equal(probes[0], 1);
-	assert_int_equal(probes[1], 1);
-}
-
 static size_t batches;
 
 /* A timer that is overdue looks as if the process had been stopped for so long. */
@@ -127,8 +86,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_one_side_keeps_it_alive, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_probes_wait_for_streams, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_first_probe_arrives, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_timer_stays_behind, setup, teardown),
 	};
 
