@@ -193,9 +193,9 @@ void chain_release(struct chain *c, uint64_t offset)
 	while (c->head && c->head->offset + c->head->len <= offset) {
 		struct chunk *gone = c->head;
 
-		/* Space may be reserved at the end of the last chunk. */
 		if (gone == c->tail)
 			note_burst(c);
+		/* Space may be reserved at the end of the last chunk. */
 		if (gone == c->tail && gone->len < gone->capacity &&
 		    gone->capacity == CHAIN_CHUNK_MIN)
 			return;
