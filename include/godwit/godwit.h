@@ -119,6 +119,10 @@ void godwit_node_free(godwit_node *node);
 
 /* Readable when godwit_node_process() has work: sockets and timers. */
 int godwit_node_fd(const godwit_node *node);
+/* Nanoseconds until godwit_node_process() has work even if the descriptor is not readable by then;
+ * GODWIT_NEVER.  Optional, for loops with timers of their own, which are cheaper: who asks once
+ * asks before each wait, since from then on timers make nothing readable. */
+uint64_t godwit_node_timeout_ns(godwit_node *node);
 /* Do what is due; never blocks. */
 void godwit_node_process(godwit_node *node);
 /* Send what application calls have queued since.  Called by godwit_node_next_event() when it

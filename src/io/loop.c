@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Two ways to sleep.  On our own, the next expiry is epoll's timeout.  Inside another loop
- * (loop_fd() was called) a timerfd in our epoll set makes us readable; it is armed lazily:
- * moving the next expiry later costs nothing but one early wake-up, because QUIC timers move
- * with almost every packet. */
+/* Three ways to sleep.  On our own, the next expiry is epoll's timeout.  Inside a loop that asks
+ * (loop_due()), it is that loop's.  Inside one that does not (only loop_fd() was called) a timerfd
+ * in our epoll set makes us readable; it is armed lazily: moving the next expiry later costs
+ * nothing but one early wake-up, because QUIC timers move with almost every packet. */
 #include "io/loop.h"
 
 #include <assert.h>
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/list.h"
 
 enum { BATCH = 64 };
 
@@ -44,16 +45,25 @@ struct loop_timer {
 	void *user;
 };
 
+struct loop_hook {
+	struct list_item link;
+	struct loop *loop;
+	loop_timer_fn *fn;
+	void *user;
+};
+
 struct loop {
 	int epoll_fd, timer_fd;
 	struct heap timers;
 	gw_time now;
 	gw_time armed; /* when timer_fd fires; GW_NEVER: disarmed */
 	bool nested;   /* loop_fd() was called */
+	bool asked;    /* loop_due() was called: the timerfd is off */
 	bool stop;
 	bool hot; /* the last wait was short */
 	bool in_timers;
 	unsigned depth; /* of dispatch */
+	struct list hooks;
 	struct loop_source *always;
 	struct loop_source *dead; /* freed when no dispatch may point to them */
 };
@@ -97,6 +107,7 @@ int loop_new(struct loop **out)
 		return GW_E_NOMEM;
 	l->armed = GW_NEVER;
 	l->timer_fd = -1;
+	list_init(&l->hooks);
 	l->now = loop_clock();
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll_fd < 0 || add_timer_fd(l) != 0) {
@@ -173,7 +184,7 @@ static void arm_if_earlier(struct loop *l)
 {
 	gw_time at;
 
-	if (!l->nested || l->depth > 0) /* loop_run_once() ends with it */
+	if (!l->nested || l->asked || l->depth > 0) /* loop_run_once() ends with it */
 		return;
 	at = next_expiry(l);
 	if (at < l->armed)
@@ -187,6 +198,14 @@ int loop_fd(struct loop *l)
 		arm_if_earlier(l);
 	}
 	return l->epoll_fd;
+}
+
+gw_time loop_due(struct loop *l)
+{
+	if (!l->asked && l->armed != GW_NEVER)
+		arm(l, GW_NEVER);
+	l->asked = true;
+	return next_expiry(l);
 }
 
 /* --- sources --- */
@@ -313,6 +332,38 @@ void loop_timer_free(struct loop_timer *t)
 	free(t);
 }
 
+/* --- hooks --- */
+
+struct loop_hook *loop_before_wait(struct loop *l, loop_timer_fn *fn, void *user)
+{
+	struct loop_hook *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return NULL;
+	*h = (struct loop_hook){ .loop = l, .fn = fn, .user = user };
+	list_append(&l->hooks, &h->link);
+	return h;
+}
+
+void loop_hook_free(struct loop_hook *h)
+{
+	if (!h)
+		return;
+	list_remove(&h->link);
+	free(h);
+}
+
+static void call_hooks(struct loop *l)
+{
+	list_each(&l->hooks, i, next) {
+		struct loop_hook *h = container_of(i, struct loop_hook, link);
+
+		h->fn(h->user);
+	}
+}
+
+/* --- running --- */
+
 static void run_timers(struct loop *l)
 {
 	l->now = loop_clock();
@@ -328,8 +379,6 @@ static void run_timers(struct loop *l)
 	}
 	l->in_timers = false;
 }
-
-/* --- running --- */
 
 static int wait_ms(struct loop *l, struct epoll_event *events, gw_time timeout)
 {
@@ -431,8 +480,10 @@ static int wait_or_poll(struct loop *l, struct epoll_event *events, gw_time time
 void loop_run_once(struct loop *l, gw_time timeout)
 {
 	struct epoll_event events[BATCH];
-	int n = wait_or_poll(l, events, remaining(l, timeout));
+	int n;
 
+	call_hooks(l);
+	n = wait_or_poll(l, events, remaining(l, timeout));
 	l->now = loop_clock();
 	l->depth++;
 	for (int i = 0; i < n; i++)
@@ -443,7 +494,7 @@ void loop_run_once(struct loop *l, gw_time timeout)
 	if (--l->depth > 0)
 		return;
 	free_dead(l);
-	if (!l->nested)
+	if (!l->nested || l->asked)
 		return;
 	if (l->armed <= l->now) /* it has fired: set or clear it */
 		arm(l, next_expiry(l));

@@ -14,6 +14,7 @@
 struct loop;
 struct loop_source;
 struct loop_timer;
+struct loop_hook;
 
 enum loop_events { LOOP_IN = 1, LOOP_OUT = 2, LOOP_HANGUP = 4 /* reported, never asked for */ };
 
@@ -21,7 +22,7 @@ typedef void loop_fd_fn(void *user, int fd, unsigned events);
 typedef void loop_timer_fn(void *user);
 
 int loop_new(struct loop **out);
-/* Remove its sources and timers first. */
+/* Remove its sources, timers and hooks first. */
 void loop_free(struct loop *l);
 
 /* `events` may be 0: then only a hang-up is reported, once.  Otherwise a hang-up is reported as
@@ -35,6 +36,10 @@ struct loop_timer *loop_timer_new(struct loop *l, loop_timer_fn *fn, void *user)
 void loop_timer_set(struct loop_timer *t, gw_time at); /* GW_NEVER: off.  One shot */
 void loop_timer_free(struct loop_timer *t);
 
+/* Called before each wait, to set timers by what only others know.  NULL: no memory. */
+struct loop_hook *loop_before_wait(struct loop *l, loop_timer_fn *fn, void *user);
+void loop_hook_free(struct loop_hook *h);
+
 /* The monotonic clock (CLOCK_MONOTONIC), and milliseconds of the wall clock. */
 gw_time loop_clock(void);
 uint64_t loop_wall_clock_ms(void);
@@ -47,5 +52,9 @@ void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 /* For an outer loop: readable when loop_run_once(l, 0) has something to do (timers included). */
 int loop_fd(struct loop *l);
+/* When loop_run_once(l, 0) has something to do even if loop_fd() is not readable; GW_NEVER.  An
+ * outer loop that has asked once asks before each wait: from then on timers make nothing readable,
+ * which saves setting one in the kernel whenever the next expiry moves. */
+gw_time loop_due(struct loop *l);
 
 #endif

@@ -193,6 +193,13 @@ int godwit_node_fd(const godwit_node *node)
 	return loop_fd(node->loop);
 }
 
+uint64_t godwit_node_timeout_ns(godwit_node *node)
+{
+	gw_time now = loop_clock(), due = loop_due(node->loop);
+
+	return due == GW_NEVER ? GODWIT_NEVER : due > now ? due - now : 0;
+}
+
 void godwit_node_process(godwit_node *node)
 {
 	loop_run_once(node->loop, 0);

@@ -21,19 +21,34 @@ struct hub {
 	struct loop *loop;
 	godwit_node *node;
 	struct loop_source *source;
+	struct loop_hook *hook;
+	struct loop_timer *timer; /* the node's */
 	struct offer *offers;
 	struct hub_observer *observers;
 	bool draining;
 };
 
-static void on_node(void *user, int fd, unsigned events)
+static void process(void *user)
 {
 	struct hub *h = user;
 
-	(void)fd;
-	(void)events;
 	godwit_node_process(h->node);
 	hub_wake(h);
+}
+
+static void on_node(void *user, int fd, unsigned events)
+{
+	(void)fd;
+	(void)events;
+	process(user);
+}
+
+static void before_wait(void *user)
+{
+	struct hub *h = user;
+	uint64_t timeout = godwit_node_timeout_ns(h->node);
+
+	loop_timer_set(h->timer, timeout == GODWIT_NEVER ? GW_NEVER : loop_clock() + timeout);
 }
 
 int hub_new(struct hub **out, struct loop *loop, godwit_node *node)
@@ -45,8 +60,10 @@ int hub_new(struct hub **out, struct loop *loop, godwit_node *node)
 	h->loop = loop;
 	h->node = node;
 	h->source = loop_add(loop, godwit_node_fd(node), LOOP_IN, on_node, h);
-	if (!h->source) {
-		free(h);
+	h->timer = loop_timer_new(loop, process, h);
+	h->hook = loop_before_wait(loop, before_wait, h);
+	if (!h->source || !h->timer || !h->hook) {
+		hub_free(h);
 		return GODWIT_E_IO;
 	}
 	*out = h;
@@ -58,6 +75,8 @@ void hub_free(struct hub *h)
 	if (!h)
 		return;
 	loop_remove(h->source);
+	loop_timer_free(h->timer);
+	loop_hook_free(h->hook);
 	while (h->offers) {
 		struct offer *next = h->offers->next;
 

@@ -325,6 +325,63 @@ static void timers_make_the_fd_readable(void **state)
 	loop_free(t.loop);
 }
 
+static void who_asks_for_timers_hears_of_them_no_other_way(void **state)
+{
+	struct trace t;
+	struct mark m;
+	gw_time at = loop_clock() + 5 * GW_MSEC;
+
+	(void)state;
+	make_loop(&t);
+	add_timer(&m, &t, 't', at);
+	assert_false(readable(t.loop, 0)); /* the timerfd is armed */
+	assert_int_equal(loop_due(t.loop), at);
+	assert_false(readable(t.loop, 20));
+	loop_run_once(t.loop, 0);
+	assert_int_equal(t.count, 1);
+	assert_int_equal(loop_due(t.loop), GW_NEVER);
+	at = loop_clock() + GW_MSEC;
+	loop_timer_set(m.timer, at);
+	assert_false(readable(t.loop, 10));
+	assert_int_equal(loop_due(t.loop), at);
+	loop_timer_free(m.timer);
+	loop_free(t.loop);
+}
+
+static void set_timer_once(void *user)
+{
+	struct mark *m = user;
+
+	if (m->again)
+		loop_timer_set(m->timer, loop_clock() + 2 * GW_MSEC);
+	m->again = 0;
+}
+
+static void hooks_come_before_each_wait(void **state)
+{
+	struct trace t;
+	struct mark m;
+	struct loop_hook *hook;
+	gw_time start = loop_clock();
+
+	(void)state;
+	make_loop(&t);
+	add_timer(&m, &t, 't', GW_NEVER);
+	m.again = 1;
+	hook = loop_before_wait(t.loop, set_timer_once, &m);
+	assert_non_null(hook);
+	while (t.count == 0) {
+		loop_run_once(t.loop, 10 * GW_SEC); /* not that long: it has set a timer */
+		assert_true(loop_clock() - start < 5 * GW_SEC);
+	}
+	loop_hook_free(hook);
+	m.again = 1;
+	loop_run_once(t.loop, 0);
+	assert_int_equal(m.again, 1);
+	loop_timer_free(m.timer);
+	loop_free(t.loop);
+}
+
 static void descriptors_make_the_fd_readable(void **state)
 {
 	struct trace t;
@@ -382,6 +439,8 @@ int main(void)
 		cmocka_unit_test(hangup_is_told_once_to_who_asks_for_nothing),
 		cmocka_unit_test(unpollable_file_is_always_ready),
 		cmocka_unit_test(timers_make_the_fd_readable),
+		cmocka_unit_test(who_asks_for_timers_hears_of_them_no_other_way),
+		cmocka_unit_test(hooks_come_before_each_wait),
 		cmocka_unit_test(descriptors_make_the_fd_readable),
 		cmocka_unit_test(run_goes_on_until_stop),
 	};

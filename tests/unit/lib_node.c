@@ -423,6 +423,28 @@ static void idle_node_sleeps(void **state)
 	assert_in_range(turns, 0, 20);
 }
 
+/* A loop with timers of its own: the descriptor is never readable, and yet nothing is missed. */
+static void timers_can_be_asked_for(void **state)
+{
+	uint8_t nobody[GODWIT_KEY_SIZE];
+
+	(void)state;
+	assert_int_equal(godwit_node_timeout_ns(a.node), GODWIT_NEVER);
+	memcpy(nobody, b.key, sizeof(nobody));
+	nobody[0] ^= 1;
+	assert_int_equal(godwit_stream_open(a.node, nobody, "sink", &a.stream), 0);
+	drain(&a);
+	for (int i = 0; i < 3; i++) { /* it looks for the peer again and again */
+		struct pollfd p = { .fd = godwit_node_fd(a.node), .events = POLLIN };
+		uint64_t timeout = godwit_node_timeout_ns(a.node);
+
+		assert_in_range(timeout, 0, (uint64_t)PATIENCE_MS * 1000000);
+		assert_int_equal(poll(&p, 1, (int)(timeout / 1000000) + 1), 0);
+		assert_int_equal(godwit_node_timeout_ns(a.node), 0);
+		godwit_node_process(a.node);
+	}
+}
+
 /* --- tickets and options --- */
 
 static void ticket_leads_here(void **state)
@@ -632,6 +654,7 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(ping_tells_where_the_peer_is, setup, teardown),
 		cmocka_unit_test_setup_teardown(idle_node_sleeps, setup, teardown),
+		cmocka_unit_test_setup_teardown(timers_can_be_asked_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(ticket_leads_here, setup, teardown),
 		cmocka_unit_test_setup_teardown(beacons_are_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_destinations_are_refused, setup, teardown),
