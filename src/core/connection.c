@@ -241,7 +241,7 @@ void connection_read(struct connection *c, const struct path *path, const uint8_
 	quic_path.local = c->dialler ? c->quic_local : path->local;
 	fill_path(&quic_path, store, &ng_path);
 	c->now = now;
-	c->heard = false;
+	c->heard = c->has_data = false;
 	rv = ngtcp2_conn_read_pkt(c->quic, &ng_path, &info, data, len, now);
 	if (rv != 0) {
 		read_failed(c, rv, now);
@@ -253,7 +253,8 @@ void connection_read(struct connection *c, const struct path *path, const uint8_
 	if (c->heard || stat.bytes_in_flight < c->in_flight)
 		note_heard(c, path, now);
 	connection_note_outstanding(c, stat.bytes_in_flight, now);
-	c->n_unanswered++;
+	c->has_read = true;
+	c->n_unanswered += c->has_data;
 	/* Its session is a quarter of what an idle connection costs; key updates do not need it. */
 	if (c->confirmed && c->tls.session)
 		tls_session_free(&c->tls);
@@ -314,8 +315,9 @@ void connection_schedule(struct connection *c, gw_time now)
 		at = time_min(c->state_since + UP_TIMEOUT, quic_due(c));
 		break;
 	case CONN_USED:
-		at = time_min(liveness_due(c), quic_due(c));
-		at = time_min(at, c->answer_at);
+		/* The library's timer for an acknowledgement waits with the answer. */
+		at = time_min(liveness_due(c),
+			      c->answer_at != GW_NEVER ? c->answer_at : quic_due(c));
 		break;
 	case CONN_RETIRED:
 		at = c->state_since + RETIRE_LINGER;
@@ -331,6 +333,7 @@ void connection_schedule(struct connection *c, gw_time now)
 static void answer_now(struct connection *c)
 {
 	c->answer_at = GW_NEVER;
+	c->n_unanswered = 0;
 	c->bulk = false;
 	connection_touch(c);
 }

@@ -132,7 +132,7 @@ static int stream_data_callback(ngtcp2_conn *quic, uint32_t flags, int64_t id, u
 	bool fin = (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0;
 
 	(void)offset;
-	c->heard = true;
+	c->heard = c->has_data = true;
 	if (c->state == CONN_CLOSED)
 		return 0;
 	/* QUIC's own windows never carry backpressure: section 4. */
@@ -258,7 +258,7 @@ static int datagram_callback(ngtcp2_conn *quic, uint32_t flags, const uint8_t *d
 
 	(void)quic;
 	(void)flags; /* there is no 0-RTT */
-	c->heard = true;
+	c->heard = c->has_data = true;
 	if (c->state == CONN_CLOSED)
 		return 0;
 	return dgram_received(c, data, len, c->now) < 0 ? fail(c) : 0;

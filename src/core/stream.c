@@ -291,9 +291,11 @@ void stream_repeat(struct stream *s)
 static size_t send_ahead(const struct stream *s)
 {
 	const struct node *n = s->node;
-	size_t share = n->config.memory_limit / (n->n_streams + 1) / s->peer->send_held;
-	size_t size = s->peer->send_ahead < share ? s->peer->send_ahead : share;
+	size_t size = s->peer->send_ahead, held = s->peer->send_held;
 
+	/* Written without a division: each packet asks. */
+	if (size * held * (n->n_streams + 1) > n->config.memory_limit)
+		size = n->config.memory_limit / (n->n_streams + 1) / held;
 	return size > INITIAL_WINDOW ? size : INITIAL_WINDOW;
 }
 

@@ -28,10 +28,11 @@ struct writer {
 	struct batch *out;
 	size_t count, limit;
 	size_t payload;
-	size_t header; /* of the relay, before each packet */
-	bool full;     /* no further packet fits this batch */
-	size_t filled; /* bytes taken into the packet that is being written */
-	size_t wrote;  /* bytes of QUIC packets */
+	size_t header;             /* of the relay, before each packet */
+	bool full;                 /* no further packet fits this batch */
+	size_t filled;             /* bytes taken into the packet that is being written */
+	size_t wrote;              /* bytes of QUIC packets */
+	ngtcp2_path_storage first; /* ngtcp2's path of the first packet */
 	gw_time now;
 };
 
@@ -50,18 +51,17 @@ static void path_of(struct connection *c, const ngtcp2_path *p, struct path *out
 static void packet_done(struct writer *w, size_t len, const ngtcp2_path *p)
 {
 	struct batch *out = w->out;
-	struct path path;
 
 	w->filled = 0;
 	w->wrote += len;
-	path_of(w->c, p, &path);
 	if (w->header)
 		wire_channel_encode(out->data + out->len, w->c->channel);
 	len += w->header;
 	if (w->count == 0) {
-		out->path = path;
+		path_of(w->c, p, &out->path);
+		ngtcp2_path_copy(&w->first.path, p);
 		out->segment = len;
-	} else if (!path_equal(&path, &out->path) || len > out->segment) {
+	} else if (len > out->segment || !ngtcp2_path_eq(p, &w->first.path)) {
 		/* A path challenge to elsewhere, or the first packet was a small one. */
 		struct node *n = w->c->node;
 
@@ -69,7 +69,7 @@ static void packet_done(struct writer *w, size_t len, const ngtcp2_path *p)
 		assert(len <= n->held_size);
 		memcpy(n->held, out->data + out->len, len);
 		n->held_len = len;
-		n->held_path = path;
+		path_of(w->c, p, &n->held_path);
 		return;
 	}
 	out->len += len;
@@ -211,15 +211,24 @@ static int write_packets(struct writer *w)
 	return 0;
 }
 
-/* Acknowledgements of a bulk transfer cost the peer a wake-up each: when there is nothing else to
- * say they wait for more packets, a quarter of the round trip at most. */
+/* How many packets may wait for an answer that says nothing else: an acknowledgement costs both
+ * sides a wake-up.  Bulk needs few of them.  Otherwise it is one packet, as in RFC 9000, section
+ * 13.2.2, whose answer by the application carries the acknowledgement; the library waits for it an
+ * eighth of the round trip, on a near path less than any program needs. */
+static unsigned may_wait(const struct connection *c, const struct quic_stat *stat)
+{
+	if (c->bulk)
+		return ANSWER_PACKETS - 1;
+	return pace_is_near(stat) ? 1 : 0;
+}
+
+/* For a quarter of the round trip at most, unless there is something else to say. */
 static bool answer_may_wait(struct connection *c, const struct quic_stat *stat, gw_time now)
 {
 	gw_time most = stat->smoothed_rtt / 4;
 
-	if (c->state != CONN_USED || !c->bulk || c->n_unanswered >= ANSWER_PACKETS ||
-	    c->control_sent < c->control.end || segment_next(c->peer) ||
-	    c->peer->dgrams.count > 0 || ngtcp2_conn_get_expiry(c->quic) <= now)
+	if (c->state != CONN_USED || c->n_unanswered == 0 || c->n_unanswered > may_wait(c, stat) ||
+	    c->control_sent < c->control.end || segment_next(c->peer) || c->peer->dgrams.count > 0)
 		return false;
 	if (c->answer_at == GW_NEVER)
 		c->answer_at = now + (most < ANSWER_MIN   ? ANSWER_MIN
@@ -239,6 +248,7 @@ static bool write_batch(struct connection *c, struct batch *out, gw_time now)
 		connection_kill(c, CLOSE_NONE, GW_E_UNREACHABLE, now);
 		return false;
 	}
+	ngtcp2_path_storage_zero(&w.first);
 	w.header = c->relay ? WIRE_CHANNEL_HEADER : 0;
 	w.limit = pace_packets(c);
 	rv = write_packets(&w);
@@ -251,6 +261,7 @@ static bool write_batch(struct connection *c, struct batch *out, gw_time now)
 	if (c->n_unanswered > 0)
 		c->bulk = c->n_unanswered >= BULK_PACKETS;
 	c->n_unanswered = 0;
+	c->has_read = false;
 	quic_stat_get(c->quic, &stat);
 	connection_note_outstanding(c, stat.bytes_in_flight, now);
 	connection_schedule(c, now);
@@ -287,7 +298,7 @@ static bool nothing_urgent(struct connection *c, gw_time now)
 {
 	struct quic_stat stat;
 
-	if (c->n_unanswered == 0)
+	if (!c->has_read)
 		return false;
 	connection_begin_control(c);
 	quic_stat_get(c->quic, &stat);

@@ -321,7 +321,9 @@ struct connection {
 	uint64_t in_flight; /* bytes, as ngtcp2 last said */
 
 	/* acknowledgements, transmit.c */
-	size_t n_unanswered; /* packets read since we last wrote */
+	bool has_read;       /* packets, since we last wrote */
+	bool has_data;       /* the packet that is being read */
+	size_t n_unanswered; /* packets with data read since we last wrote */
 	bool bulk;           /* that were many, the last time */
 	gw_time answer_at;   /* GW_NEVER: nothing is put off */
 	gw_time written_at;  /* what ngtcp2 has not been told of, pace.c; 0: nothing */

@@ -208,6 +208,7 @@ static void test_message_carries_the_answer(void **state)
 	assert_int_equal(used(p, 1)->answer_at, GW_NEVER);
 }
 
+/* Noise does not count: anybody can send it. */
 static void test_many_packets(void **state)
 {
 	struct pair *p = *state;
@@ -219,20 +220,99 @@ static void test_many_packets(void **state)
 	run_until_put_off(p, &t);
 	c = used(p, 1);
 	sent = p->n[1].sent;
-	while (c->n_unanswered > 0 && is_put_off(p, NULL) && p->n[1].sent == sent) {
+	p->delay = 0;
+	while (p->n[1].sent == sent) {
 		struct path path = { .local = p->n[1].at, .ifindex = 1, .remote = p->n[0].at };
 		uint8_t noise[100] = { 0x40 };
 		size_t before = c->n_unanswered;
 		ngtcp2_cid ids[8];
 
+		assert_true(before < 128 && is_put_off(p, NULL));
 		ngtcp2_conn_get_scid(c->quic, ids);
 		memcpy(noise + 1, ids[0].data, ids[0].datalen);
 		node_receive(p->n[1].node, &path, noise, sizeof(noise), p->now);
-		assert_int_equal(c->n_unanswered, before + 1);
-		assert_true(before < 128);
+		assert_int_equal(c->n_unanswered, before);
+		assert_int_equal(stream_write(t.from, "x", 1, p->now), 1);
 		pair_run(p, 0);
+		assert_int_equal(c->n_unanswered, before == 127 ? 0 : before + 1);
 	}
 	assert_int_equal(p->n[1].sent, sent + 1);
+}
+
+/* --- one packet --- */
+
+static void begin_near(struct pair *p, struct transfer *t)
+{
+	p->delay = 20 * GW_USEC;
+	begin(p, t);
+}
+
+static void send_one(struct pair *p, struct transfer *t)
+{
+	assert_int_equal(stream_write(t->from, "question", 8, p->now), 8);
+	pair_run(p, p->delay);
+}
+
+static void test_one_waits_on_a_near_path(void **state)
+{
+	struct pair *p = *state;
+	struct transfer t;
+	uint64_t sent;
+
+	begin_near(p, &t);
+	sent = p->n[1].sent;
+	send_one(p, &t);
+	assert_true(is_put_off(p, NULL));
+	pair_run(p, 200 * GW_USEC - 1);
+	assert_int_equal(p->n[1].sent, sent);
+	pair_run(p, 1);
+	assert_int_equal(p->n[1].sent, sent + 1);
+	assert_false(is_put_off(p, NULL));
+	pair_run(p, 10 * GW_MSEC);
+	assert_int_equal(p->n[1].sent, sent + 1);
+	assert_int_equal(used(p, 0)->in_flight, 0);
+}
+
+static void test_two_do_not_wait(void **state)
+{
+	struct transfer t;
+
+	begin_near(*state, &t);
+	expect_answered_at_once(*state, &t);
+}
+
+/* On a longer path ngtcp2 waits long enough by itself. */
+static void test_one_on_a_long_path(void **state)
+{
+	struct pair *p = *state;
+	struct transfer t;
+
+	begin(p, &t);
+	send_one(p, &t);
+	assert_false(is_put_off(p, NULL));
+}
+
+/* Questions and answers: one datagram each way, and none of acknowledgements alone. */
+static void test_answers_carry_acknowledgements(void **state)
+{
+	struct pair *p = *state;
+	struct transfer t;
+	uint64_t sent[2];
+
+	begin_near(p, &t);
+	for (int i = 0; i < 2; i++)
+		sent[i] = p->n[i].sent;
+	for (uint64_t i = 1; i <= 20; i++) {
+		send_one(p, &t);
+		pair_run(p, 50 * GW_USEC); /* the program thinks */
+		assert_int_equal(stream_write(t.to, "answer", 6, p->now), 6);
+		pair_run(p, p->delay + 50 * GW_USEC);
+		assert_int_equal(p->n[0].sent, sent[0] + i);
+		assert_int_equal(p->n[1].sent, sent[1] + i);
+		assert_int_equal(used(p, 0)->in_flight, 0);
+		pair_read(p, t.to, NULL, SIZE_MAX);
+		pair_read(p, t.from, NULL, SIZE_MAX);
+	}
 }
 
 /* --- batches --- */
@@ -281,6 +361,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ping, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_message_carries_the_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_packets, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_waits_on_a_near_path, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_two_do_not_wait, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_on_a_long_path, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_answers_carry_acknowledgements, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_larger_batches, setup, teardown),
 	};
 
