@@ -14,40 +14,49 @@ struct chunk {
 	uint8_t data[];
 };
 
+/* Where the free chunks of this capacity are; NULL: they are not kept. */
+static struct chunk **pooled(struct chain_pool *p, size_t capacity)
+{
+	for (int i = 0; p && i < CHAIN_POOL_SIZES; i++)
+		if (capacity == (size_t)CHAIN_CHUNK_MAX >> i)
+			return &p->free[i];
+	return NULL;
+}
+
 void chain_pool_clear(struct chain_pool *p)
 {
-	while (p->free) {
-		struct chunk *next = p->free->next;
+	for (int i = 0; i < CHAIN_POOL_SIZES; i++)
+		while (p->free[i]) {
+			struct chunk *next = p->free[i]->next;
 
-		free(p->free);
-		p->free = next;
-	}
-	p->count = 0;
+			free(p->free[i]);
+			p->free[i] = next;
+		}
+	p->bytes = 0;
 }
 
 static void free_chunk(struct chain *c, struct chunk *chunk)
 {
-	struct chain_pool *p = c->pool;
+	struct chunk **list = pooled(c->pool, chunk->capacity);
 
 	c->memory -= sizeof(*chunk) + chunk->capacity;
-	if (!p || chunk->capacity != CHAIN_CHUNK_MAX || p->count == CHAIN_POOL_MAX) {
+	if (!list || c->pool->bytes + chunk->capacity > CHAIN_POOL_MAX) {
 		free(chunk);
 		return;
 	}
-	chunk->next = p->free;
-	p->free = chunk;
-	p->count++;
+	chunk->next = *list;
+	*list = chunk;
+	c->pool->bytes += chunk->capacity;
 }
 
 static struct chunk *alloc_chunk(struct chain *c, size_t capacity)
 {
-	struct chain_pool *p = c->pool;
-	struct chunk *chunk;
+	struct chunk **list = pooled(c->pool, capacity), *chunk;
 
-	if (p && p->free && capacity == CHAIN_CHUNK_MAX) {
-		chunk = p->free;
-		p->free = chunk->next;
-		p->count--;
+	if (list && *list) {
+		chunk = *list;
+		*list = chunk->next;
+		c->pool->bytes -= capacity;
 		return chunk;
 	}
 	chunk = malloc(sizeof(*chunk) + capacity);

@@ -14,22 +14,23 @@ enum { CHAIN_CHUNK_MIN = 1024, CHAIN_CHUNK_MAX = 65536 };
 
 struct chunk;
 
-/* Free chunks of CHAIN_CHUNK_MAX that several chains share: under load the same few warm ones go
- * round instead of returning to the system each time.  Zeroed memory is an empty pool. */
+/* Free large chunks that several chains share: under load the same few warm ones go round instead
+ * of returning to the system each time.  Zeroed memory is an empty pool. */
+enum { CHAIN_POOL_SIZES = 3 }; /* CHAIN_CHUNK_MAX, half of it, a quarter */
 #if defined(__SANITIZE_ADDRESS__)
 enum { CHAIN_POOL_MAX = 0 }; /* let the sanitizer see each use after release */
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
 enum { CHAIN_POOL_MAX = 0 };
 #else
-enum { CHAIN_POOL_MAX = 32 };
+enum { CHAIN_POOL_MAX = 32 * CHAIN_CHUNK_MAX };
 #endif
 #else
-enum { CHAIN_POOL_MAX = 32 };
+enum { CHAIN_POOL_MAX = 32 * CHAIN_CHUNK_MAX };
 #endif
 struct chain_pool {
-	struct chunk *free;
-	size_t count;
+	struct chunk *free[CHAIN_POOL_SIZES];
+	size_t bytes; /* of their capacities, at most CHAIN_POOL_MAX */
 };
 
 void chain_pool_clear(struct chain_pool *p);

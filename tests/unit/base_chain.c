@@ -360,32 +360,66 @@ static void out_of_memory_changes_nothing(void **state)
 	}
 }
 
+/* One chunk of this capacity, filled and released. */
+static void burst(struct chain *c, size_t capacity)
+{
+	size_t room;
+
+	assert_non_null(chain_reserve(c, capacity, &room));
+	assert_int_equal(room, capacity);
+	chain_commit(c, capacity);
+	chain_release(c, c->end);
+	assert_int_equal(c->memory, 0);
+}
+
+/* Under the address sanitizer nothing is kept. */
 static void pool_passes_large_chunks_on(void **state)
 {
 	struct chain_pool pool = { 0 };
+	size_t kept = 0;
+
+	(void)state;
+	for (size_t size = CHAIN_CHUNK_MAX; size >= CHAIN_CHUNK_MAX / 8; size /= 2) {
+		struct chain a = { .pool = &pool }, b = { .pool = &pool };
+		size_t before = allocations;
+
+		burst(&a, size);
+		if (CHAIN_POOL_MAX > 0 && size >= CHAIN_CHUNK_MAX / 4)
+			kept += size;
+		assert_int_equal(pool.bytes, kept);
+		burst(&b, size);
+		assert_int_equal(pool.bytes, kept);
+		assert_int_equal(allocations - before,
+				 CHAIN_POOL_MAX > 0 && size >= CHAIN_CHUNK_MAX / 4 ? 1 : 2);
+		chain_clear(&a);
+		chain_clear(&b);
+	}
+	chain_pool_clear(&pool);
+	assert_int_equal(pool.bytes, 0);
+}
+
+static void pool_is_bounded(void **state)
+{
+	struct chain_pool pool = { 0 };
 	struct chain a = { .pool = &pool }, b = { .pool = &pool };
-	size_t most = CHAIN_POOL_MAX, kept; /* 0 under the address sanitizer */
+	size_t before;
 
 	(void)state;
 	append(&a, MANY);
-	kept = large < most ? large : most;
 	chain_release(&a, a.end);
-	assert_int_equal(pool.count, kept);
 	assert_true(a.memory <= QUIET);
-	chain_clear(&a);
-	assert_int_equal(a.memory, 0);
-
-	large = 0;
+	assert_true(pool.bytes <= CHAIN_POOL_MAX);
+	assert_true(pool.bytes + CHAIN_CHUNK_MAX > CHAIN_POOL_MAX);
+	before = large;
 	append(&b, MANY);
-	assert_int_equal(pool.count, 0);
-	assert_true(large + kept >= MANY / CHAIN_CHUNK_MAX - 8);
-	assert_true(large + kept <= MANY / CHAIN_CHUNK_MAX + 8);
+	assert_in_range(pool.bytes, 0, CHAIN_CHUNK_MAX); /* of the smaller sizes */
+	assert_in_range(large - before, (MANY - CHAIN_POOL_MAX) / CHAIN_CHUNK_MAX - 8,
+			(MANY - CHAIN_POOL_MAX) / CHAIN_CHUNK_MAX + 8);
 	check_from(&b, 0);
+	chain_clear(&a);
 	chain_clear(&b);
-	assert_int_equal(pool.count, kept);
 	chain_pool_clear(&pool);
-	assert_int_equal(pool.count, 0);
-	assert_null(pool.free);
+	assert_int_equal(pool.bytes, 0);
 }
 
 int main(void)
@@ -404,6 +438,7 @@ int main(void)
 		cmocka_unit_test_setup(burst_is_in_one_piece, reset),
 		cmocka_unit_test_setup(out_of_memory_changes_nothing, reset),
 		cmocka_unit_test_setup(pool_passes_large_chunks_on, reset),
+		cmocka_unit_test_setup(pool_is_bounded, reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
