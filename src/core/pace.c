@@ -91,10 +91,10 @@ size_t pace_packets(struct connection *c)
 	return within(pace * (double)TURN / (double)c->mtu.payload, PACKETS_MIN, PACKETS_MAX);
 }
 
-void pace_sent(struct connection *c, size_t len, bool more, gw_time now)
+void pace_sent(struct connection *c, size_t len, uint64_t was_in_flight, bool more, gw_time now)
 {
 	struct quic_stat stat;
-	double pace;
+	double pace, counts;
 	gw_time credit;
 
 	if (len == 0)
@@ -110,9 +110,12 @@ void pace_sent(struct connection *c, size_t len, bool more, gw_time now)
 		c->pace_at = GW_NEVER;
 		return;
 	}
+	/* Acknowledgements alone are sent as they are due: charged to a rate that a few small
+	 * messages have made, they would keep the next message waiting for seconds. */
+	counts = (double)(stat.bytes_in_flight - was_in_flight);
 	credit = (gw_time)((double)(PACKETS_BURST * c->mtu.payload) / pace);
 	credit = time_max(credit, TURN);
 	c->pace_ready = time_max(c->pace_ready, now > credit ? now - credit : 0) +
-			(gw_time)((double)len / pace);
+			(gw_time)(counts / pace);
 	c->pace_at = quic_pace(c->quic, &stat, len, c->pace_ready, now);
 }

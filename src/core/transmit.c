@@ -249,10 +249,11 @@ static bool write_batch(struct connection *c, struct batch *out, gw_time now)
 		return false;
 	}
 	ngtcp2_path_storage_zero(&w.first);
+	quic_stat_get(c->quic, &stat);
 	w.header = c->relay ? WIRE_CHANNEL_HEADER : 0;
 	w.limit = pace_packets(c);
 	rv = write_packets(&w);
-	pace_sent(c, w.wrote, w.full, now);
+	pace_sent(c, w.wrote, stat.bytes_in_flight, w.full, now);
 	if (rv < 0) {
 		c->liberr = rv;
 		connection_kill(c, CLOSE_NONE, GW_E_PROTOCOL, now);
