@@ -115,7 +115,7 @@ void pace_sent(struct connection *c, size_t len, uint64_t was_in_flight, bool mo
 	counts = (double)(stat.bytes_in_flight - was_in_flight);
 	credit = (gw_time)((double)(PACKETS_BURST * c->mtu.payload) / pace);
 	credit = time_max(credit, TURN);
-	c->pace_ready = time_max(c->pace_ready, now > credit ? now - credit : 0) +
-			(gw_time)(counts / pace);
+	c->pace_ready =
+		time_max(c->pace_ready, now > credit ? now - credit : 0) + (gw_time)(counts / pace);
 	c->pace_at = quic_pace(c->quic, &stat, len, c->pace_ready, now);
 }
