@@ -76,8 +76,8 @@ def enter():
             env = dict(os.environ, **{INSIDE: mode})
             sys.stdout.flush()
             child = subprocess.Popen(["unshare", *flags, sys.executable, *sys.argv], env=env)
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda *_: None)
+            signal.signal(signal.SIGINT, lambda *_: None)  # it gets its own from the terminal
+            signal.signal(signal.SIGTERM, lambda *_: child.kill())  # unshare passes no SIGTERM on; all inside end with it
             sys.exit(child.wait())
     return False
 
