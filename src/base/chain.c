@@ -23,16 +23,28 @@ static struct chunk **pooled(struct chain_pool *p, size_t capacity)
 	return NULL;
 }
 
+static void drop_first(struct chain_pool *p, struct chunk **list)
+{
+	struct chunk *chunk = *list;
+
+	*list = chunk->next;
+	p->bytes -= chunk->capacity;
+	free(chunk);
+}
+
 void chain_pool_clear(struct chain_pool *p)
 {
 	for (int i = 0; i < CHAIN_POOL_SIZES; i++)
-		while (p->free[i]) {
-			struct chunk *next = p->free[i]->next;
+		while (p->free[i])
+			drop_first(p, &p->free[i]);
+}
 
-			free(p->free[i]);
-			p->free[i] = next;
-		}
-	p->bytes = 0;
+/* What is used now is wanted, not what was once. */
+static void make_room(struct chain_pool *p, struct chunk **wanted, size_t capacity)
+{
+	for (int i = 0; i < CHAIN_POOL_SIZES; i++)
+		while (&p->free[i] != wanted && p->free[i] && p->bytes + capacity > CHAIN_POOL_MAX)
+			drop_first(p, &p->free[i]);
 }
 
 static void free_chunk(struct chain *c, struct chunk *chunk)
@@ -40,6 +52,8 @@ static void free_chunk(struct chain *c, struct chunk *chunk)
 	struct chunk **list = pooled(c->pool, chunk->capacity);
 
 	c->memory -= sizeof(*chunk) + chunk->capacity;
+	if (list)
+		make_room(c->pool, list, chunk->capacity);
 	if (!list || c->pool->bytes + chunk->capacity > CHAIN_POOL_MAX) {
 		free(chunk);
 		return;
