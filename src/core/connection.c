@@ -10,6 +10,9 @@
 #include "core/peer.h"
 #include "quic/tls.h"
 
+/* A packet of acknowledgements alone is hardly longer. */
+enum { ACK_ONLY_MAX = 128 };
+
 /* --- small helpers --- */
 
 void connection_touch(struct connection *c)
@@ -254,7 +257,8 @@ void connection_read(struct connection *c, const struct path *path, const uint8_
 		note_heard(c, path, now);
 	connection_note_outstanding(c, stat.bytes_in_flight, now);
 	c->has_read = true;
-	c->n_unanswered += c->has_data;
+	/* What has come out of order says nothing of itself, but is long. */
+	c->n_unanswered += c->has_data || len > ACK_ONLY_MAX;
 	/* Its session is a quarter of what an idle connection costs; key updates do not need it. */
 	if (c->confirmed && c->tls.session)
 		tls_session_free(&c->tls);
@@ -333,8 +337,7 @@ void connection_schedule(struct connection *c, gw_time now)
 static void answer_now(struct connection *c)
 {
 	c->answer_at = GW_NEVER;
-	c->n_unanswered = 0;
-	c->bulk = false;
+	c->answer_due = true;
 	connection_touch(c);
 }
 

@@ -94,7 +94,7 @@ size_t pace_packets(struct connection *c)
 void pace_sent(struct connection *c, size_t len, uint64_t was_in_flight, bool more, gw_time now)
 {
 	struct quic_stat stat;
-	double pace, counts;
+	double pace, counts = 0;
 	gw_time credit;
 
 	if (len == 0)
@@ -112,7 +112,8 @@ void pace_sent(struct connection *c, size_t len, uint64_t was_in_flight, bool mo
 	}
 	/* Acknowledgements alone are sent as they are due: charged to a rate that a few small
 	 * messages have made, they would keep the next message waiting for seconds. */
-	counts = (double)(stat.bytes_in_flight - was_in_flight);
+	if (stat.bytes_in_flight > was_in_flight) /* keys may be dropped, and what they sent */
+		counts = (double)(stat.bytes_in_flight - was_in_flight);
 	credit = (gw_time)((double)(PACKETS_BURST * c->mtu.payload) / pace);
 	credit = time_max(credit, TURN);
 	c->pace_ready =

@@ -227,8 +227,9 @@ static bool answer_may_wait(struct connection *c, const struct quic_stat *stat, 
 {
 	gw_time most = stat->smoothed_rtt / 4;
 
-	if (c->state != CONN_USED || c->n_unanswered == 0 || c->n_unanswered > may_wait(c, stat) ||
-	    c->control_sent < c->control.end || segment_next(c->peer) || c->peer->dgrams.count > 0)
+	if (c->state != CONN_USED || c->answer_due || c->n_unanswered == 0 ||
+	    c->n_unanswered > may_wait(c, stat) || c->control_sent < c->control.end ||
+	    segment_next(c->peer) || c->peer->dgrams.count > 0)
 		return false;
 	if (c->answer_at == GW_NEVER)
 		c->answer_at = now + (most < ANSWER_MIN   ? ANSWER_MIN
@@ -262,7 +263,7 @@ static bool write_batch(struct connection *c, struct batch *out, gw_time now)
 	if (c->n_unanswered > 0)
 		c->bulk = c->n_unanswered >= BULK_PACKETS;
 	c->n_unanswered = 0;
-	c->has_read = false;
+	c->has_read = c->answer_due = false;
 	quic_stat_get(c->quic, &stat);
 	connection_note_outstanding(c, stat.bytes_in_flight, now);
 	connection_schedule(c, now);

@@ -57,8 +57,9 @@ enum {
 	DGRAM_NODE_BYTES = 64 * 1024 * 1024, /* received and not taken, of all streams */
 	EARLY_DGRAMS_MAX = 16, /* of a connection: they have overtaken the OPENs of their streams */
 	EARLY_DGRAM_BYTES = 16 * 1024,
-	LARGE_LOST_MAX = 3,          /* large datagrams in a row, then the MTU falls back */
-	SEND_AHEAD_MIN = 128 * 1024, /* of a stream: bytes that were never sent */
+	LARGE_LOST_MAX = 3,           /* large datagrams in a row, then the MTU falls back */
+	SEND_AHEAD_LEAST = 16 * 1024, /* of a stream beside many: bytes that were never sent */
+	SEND_AHEAD_MIN = 128 * 1024,  /* of one beside few */
 	SEND_AHEAD_MAX = 8 * 1024 * 1024,
 	SEND_HELD = 4,      /* times that: with those not yet acknowledged ... */
 	SEND_HELD_NEAR = 2, /* ... on a path so short that more only leaves the caches */

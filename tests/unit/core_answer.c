@@ -135,6 +135,26 @@ static void test_a_little_at_least(void **state)
 	expect_wait(p, &t, 200 * GW_USEC);
 }
 
+/* An answer that was put off does not end it. */
+static void test_bulk_goes_on(void **state)
+{
+	struct pair *p = *state;
+	struct transfer t;
+
+	begin(p, &t);
+	run_until_put_off(p, &t);
+	for (int i = 0; i < 5; i++) {
+		uint64_t sent = p->n[1].sent;
+
+		pair_run(p, 2 * p->delay);
+		assert_int_equal(p->n[1].sent, sent + 1);
+		assert_false(is_put_off(p, NULL));
+		fill(p, &t);
+		pair_run(p, p->delay);
+		assert_true(is_put_off(p, NULL));
+	}
+}
+
 /* --- at once --- */
 
 /* Two packets at the same moment: one alone is for ngtcp2 to put off. */
@@ -281,6 +301,26 @@ static void test_two_do_not_wait(void **state)
 	expect_answered_at_once(*state, &t);
 }
 
+/* The sender is to hear of a gap. */
+static void test_what_comes_out_of_order_does_not_wait(void **state)
+{
+	static const uint8_t zeros[4000];
+	struct pair *p = *state;
+	struct transfer t;
+	uint64_t sent;
+
+	begin_near(p, &t);
+	send_one(p, &t);
+	assert_true(is_put_off(p, NULL));
+	p->n[1].cut = true;
+	send_one(p, &t);
+	p->n[1].cut = false;
+	sent = p->n[1].sent;
+	assert_int_equal(stream_write(t.from, zeros, sizeof(zeros), p->now), sizeof(zeros));
+	pair_run(p, p->delay);
+	assert_int_equal(p->n[1].sent, sent + 1);
+}
+
 /* On a longer path ngtcp2 waits long enough by itself. */
 static void test_one_on_a_long_path(void **state)
 {
@@ -356,6 +396,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_quarter_of_the_round_trip, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_millisecond_at_most, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_little_at_least, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bulk_goes_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_few_packets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bulk_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ping, setup, teardown),
@@ -363,6 +404,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many_packets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_waits_on_a_near_path, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_do_not_wait, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_comes_out_of_order_does_not_wait, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_one_on_a_long_path, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_answers_carry_acknowledgements, setup,
 						teardown),
