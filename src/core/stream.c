@@ -99,6 +99,7 @@ static void retire(struct stream *s)
 {
 	assert(s->state != STREAM_RETIRED);
 	s->state = STREAM_RETIRED;
+	stream_count_ahead(s);
 	map_remove(&s->peer->by_id, s->id);
 	map_fit(&s->peer->by_id);
 	s->peer->n_live--;
@@ -158,6 +159,7 @@ static void abandon(struct stream *s, enum stream_code code, int error)
 	s->state = STREAM_RESETTING;
 	s->reset_code = code;
 	recount(s);
+	stream_count_ahead(s);
 	stream_repeat(s);
 }
 
@@ -288,33 +290,53 @@ void stream_repeat(struct stream *s)
 /* --- what the peer says --- */
 
 /* What the path holds, or the stream's share of the node's memory. */
-static size_t send_ahead(const struct stream *s)
+static size_t window(const struct stream *s)
 {
 	const struct node *n = s->node;
 	size_t size = s->peer->send_ahead, held = s->peer->send_held;
 
 	/* Written without a division: each packet asks. */
-	if (size * held * (n->n_streams + 1) > n->config.memory_limit)
+	if ((uint64_t)size * held * (n->n_streams + 1) > n->config.memory_limit)
 		size = n->config.memory_limit / (n->n_streams + 1) / held;
 	return size > INITIAL_WINDOW ? size : INITIAL_WINDOW;
+}
+
+/* How much it may hold that was never sent: the peer's streams share two windows, since what waits
+ * for long has left the caches when its turn comes. */
+static size_t most_ahead(const struct stream *s)
+{
+	size_t size = window(s), others = s->peer->ahead - s->ahead, left;
+
+	left = others < 2 * size ? 2 * size - others : 0;
+	if (size > left)
+		size = left;
+	return size > SEND_AHEAD_LEAST ? size : SEND_AHEAD_LEAST;
+}
+
+void stream_count_ahead(struct stream *s)
+{
+	size_t ahead = s->state == STREAM_LIVE ? (size_t)(s->tx.end - s->tx_next) : 0;
+
+	s->peer->ahead += ahead - s->ahead;
+	s->ahead = ahead;
 }
 
 /* Bytes that were never sent are bounded by what the path holds; those that were, but wait for a
  * lost one before them to be acknowledged, must not keep the path empty. */
 static size_t send_room(const struct stream *s)
 {
-	size_t ahead = (size_t)(s->tx.end - s->tx_next), held = chain_len(&s->tx);
-	size_t most = send_ahead(s), total = most * s->peer->send_held;
+	size_t held = chain_len(&s->tx), ahead = most_ahead(s);
+	size_t total = window(s) * s->peer->send_held;
 	size_t free_ahead, free_held;
 
-	free_ahead = ahead < most ? most - ahead : 0;
+	free_ahead = s->ahead < ahead ? ahead - s->ahead : 0;
 	free_held = held < total ? total - held : 0;
 	return free_ahead < free_held ? free_ahead : free_held;
 }
 
 void stream_maybe_writable(struct stream *s)
 {
-	if (!s->tx_blocked || s->state != STREAM_LIVE || send_room(s) < send_ahead(s) / 2)
+	if (!s->tx_blocked || s->state != STREAM_LIVE || send_room(s) < most_ahead(s) / 2)
 		return;
 	s->tx_blocked = false;
 	stream_raise(s, STREAM_WRITABLE);
@@ -375,6 +397,7 @@ int stream_window(struct stream *s, uint64_t received, uint64_t limit, gw_time n
 	if (s->segment < 0 && received > s->tx.start && !s->tx_fin_sent) {
 		if (s->tx_next < received)
 			s->tx_next = received;
+		stream_count_ahead(s);
 		stream_acknowledged(s, received, now);
 	}
 	if (limit > s->tx_limit)
@@ -476,6 +499,7 @@ ssize_t stream_write(struct stream *s, const void *data, size_t len, gw_time now
 		return 0;
 	if (chain_append(&s->tx, data, len) < 0)
 		return GW_E_NOMEM;
+	stream_count_ahead(s);
 	segment_wake(s);
 	return (ssize_t)len;
 }
@@ -504,6 +528,7 @@ void stream_write_commit(struct stream *s, size_t len, gw_time now)
 	if (len == 0)
 		return;
 	chain_commit(&s->tx, len);
+	stream_count_ahead(s);
 	segment_wake(s);
 }
 

@@ -324,9 +324,10 @@ struct connection {
 	/* acknowledgements, transmit.c */
 	bool has_read;       /* packets, since we last wrote */
 	bool has_data;       /* the packet that is being read */
-	size_t n_unanswered; /* packets with data read since we last wrote */
+	size_t n_unanswered; /* those since then that are no acknowledgements alone */
 	bool bulk;           /* that were many, the last time */
 	gw_time answer_at;   /* GW_NEVER: nothing is put off */
+	bool answer_due;     /* it was, and has not been sent yet */
 	gw_time written_at;  /* what ngtcp2 has not been told of, pace.c; 0: nothing */
 
 	gw_time pace_ready; /* when all that was sent has been sent at the right pace */
@@ -365,6 +366,7 @@ struct stream {
 	/* our direction: [tx.start, tx.end) is unacknowledged */
 	struct chain tx;
 	uint64_t tx_next; /* first byte not yet sent on the present segment */
+	size_t ahead;     /* bytes that were never sent, as counted in peer->ahead */
 	uint64_t tx_limit;
 	bool tx_finished, tx_fin_sent, tx_delivered, tx_blocked;
 	int64_t segment; /* QUIC stream on peer->used, or -1 */
@@ -461,6 +463,7 @@ struct peer {
 	struct list ready;  /* the others, in turn */
 	uint64_t sent;      /* bytes of streams, ever: the clock of their turns */
 	size_t send_ahead;  /* per stream, bytes never sent: about what the path holds */
+	size_t ahead;       /* bytes of all its streams that were never sent */
 	unsigned send_held; /* times that: with those not yet acknowledged */
 
 	struct dgram_queue dgrams; /* to be sent */

@@ -140,6 +140,48 @@ static void test_space_has_the_same_bounds(void **state)
 
 /* --- many streams --- */
 
+/* Two windows for all of them, and a little for each: what waits longer is cold by then. */
+static void test_streams_share_two_windows(void **state)
+{
+	struct pair *p = *state;
+	struct stream *s[4];
+
+	s[0] = waiting(p);
+	for (int i = 1; i < 4; i++)
+		s[i] = pair_open(p, "echo");
+	peer_set_send_ahead(s[0]->peer, CWND, false);
+	assert_int_equal(fill(p, s[0]), CWND);
+	assert_int_equal(fill(p, s[1]), CWND);
+	assert_int_equal(fill(p, s[2]), SEND_AHEAD_LEAST);
+	assert_int_equal(fill(p, s[3]), SEND_AHEAD_LEAST);
+	sent(s[0], CWND);
+	assert_int_equal(fill(p, s[2]), CWND - 2 * SEND_AHEAD_LEAST);
+	/* Of those that end nothing is left. */
+	stream_release(s[1], p->now);
+	assert_int_equal(fill(p, s[3]), CWND - SEND_AHEAD_LEAST);
+	node_check(p->n[0].node);
+}
+
+/* Told of room as soon as half of its own is free, whatever the others do. */
+static void test_a_little_is_enough_to_be_told(void **state)
+{
+	struct pair *p = *state;
+	struct stream *s[3];
+
+	s[0] = waiting(p);
+	for (int i = 1; i < 3; i++)
+		s[i] = pair_open(p, "echo");
+	peer_set_send_ahead(s[0]->peer, CWND, false);
+	for (int i = 0; i < 3; i++)
+		fill(p, s[i]);
+	sent(s[2], SEND_AHEAD_LEAST / 2 - 1);
+	pair_run(p, 0);
+	assert_int_equal(pair_flags(p, 0, s[2]) & STREAM_WRITABLE, 0);
+	sent(s[2], 1);
+	pair_run(p, 0);
+	assert_int_equal(pair_flags(p, 0, s[2]) & STREAM_WRITABLE, STREAM_WRITABLE);
+}
+
 static void expect_share(struct pair *p, size_t limit, size_t streams, size_t ahead)
 {
 	struct stream *s = NULL;
@@ -227,6 +269,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_room_is_told_of_when_it_is_worth_it, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_space_has_the_same_bounds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_streams_share_two_windows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_little_is_enough_to_be_told, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_streams_share_the_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_waiting_streams_share_it_too, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_near_path, setup, teardown),
