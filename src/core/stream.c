@@ -301,15 +301,14 @@ static size_t window(const struct stream *s)
 	return size > INITIAL_WINDOW ? size : INITIAL_WINDOW;
 }
 
-/* How much it may hold that was never sent: the peer's streams share two windows, since what waits
- * for long has left the caches when its turn comes. */
-static size_t most_ahead(const struct stream *s)
+/* How much of a window of `size` it may hold that was never sent: the peer's streams share two of
+ * them, since what waits for long has left the caches when its turn comes. */
+static size_t most_ahead(const struct stream *s, size_t size)
 {
-	size_t size = window(s), others = s->peer->ahead - s->ahead, left;
+	size_t others = s->peer->ahead - s->ahead;
 
-	left = others < 2 * size ? 2 * size - others : 0;
-	if (size > left)
-		size = left;
+	if (others + size > 2 * size)
+		size = others < 2 * size ? 2 * size - others : 0;
 	return size > SEND_AHEAD_LEAST ? size : SEND_AHEAD_LEAST;
 }
 
@@ -321,22 +320,24 @@ void stream_count_ahead(struct stream *s)
 	s->ahead = ahead;
 }
 
-/* Bytes that were never sent are bounded by what the path holds; those that were, but wait for a
- * lost one before them to be acknowledged, must not keep the path empty. */
-static size_t send_room(const struct stream *s)
+/* Bytes that were never sent are bounded by what the path holds (`*most`); those that were, but
+ * wait for a lost one before them to be acknowledged, must not keep the path empty. */
+static size_t send_room(const struct stream *s, size_t *most)
 {
-	size_t held = chain_len(&s->tx), ahead = most_ahead(s);
-	size_t total = window(s) * s->peer->send_held;
+	size_t size = window(s), total = size * s->peer->send_held, held = chain_len(&s->tx);
 	size_t free_ahead, free_held;
 
-	free_ahead = s->ahead < ahead ? ahead - s->ahead : 0;
+	*most = most_ahead(s, size);
+	free_ahead = s->ahead < *most ? *most - s->ahead : 0;
 	free_held = held < total ? total - held : 0;
 	return free_ahead < free_held ? free_ahead : free_held;
 }
 
 void stream_maybe_writable(struct stream *s)
 {
-	if (!s->tx_blocked || s->state != STREAM_LIVE || send_room(s) < most_ahead(s) / 2)
+	size_t most;
+
+	if (!s->tx_blocked || s->state != STREAM_LIVE || send_room(s, &most) < most / 2)
 		return;
 	s->tx_blocked = false;
 	stream_raise(s, STREAM_WRITABLE);
@@ -485,7 +486,7 @@ static int writable_error(const struct stream *s)
 
 ssize_t stream_write(struct stream *s, const void *data, size_t len, gw_time now)
 {
-	size_t room = send_room(s);
+	size_t most, room = send_room(s, &most);
 	int error = writable_error(s);
 
 	(void)now;
@@ -506,7 +507,7 @@ ssize_t stream_write(struct stream *s, const void *data, size_t len, gw_time now
 
 uint8_t *stream_write_space(struct stream *s, size_t *len)
 {
-	size_t room = send_room(s);
+	size_t most, room = send_room(s, &most);
 	uint8_t *space;
 
 	*len = 0;
