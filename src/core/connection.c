@@ -319,9 +319,11 @@ void connection_schedule(struct connection *c, gw_time now)
 		at = time_min(c->state_since + UP_TIMEOUT, quic_due(c));
 		break;
 	case CONN_USED:
-		/* The library's timer for an acknowledgement waits with the answer. */
-		at = time_min(liveness_due(c),
-			      c->answer_at != GW_NEVER ? c->answer_at : quic_due(c));
+		/* The library's timer for one packet's acknowledgement waits with the answer; that
+		 * for bulk does not, since a small window may have come whole. */
+		at = time_min(liveness_due(c), c->answer_at);
+		if (c->answer_at == GW_NEVER || c->bulk)
+			at = time_min(at, quic_due(c));
 		break;
 	case CONN_RETIRED:
 		at = c->state_since + RETIRE_LINGER;

@@ -229,7 +229,8 @@ static bool answer_may_wait(struct connection *c, const struct quic_stat *stat, 
 
 	if (c->state != CONN_USED || c->answer_due || c->n_unanswered == 0 ||
 	    c->n_unanswered > may_wait(c, stat) || c->control_sent < c->control.end ||
-	    segment_next(c->peer) || c->peer->dgrams.count > 0)
+	    segment_next(c->peer) || c->peer->dgrams.count > 0 ||
+	    (c->bulk && ngtcp2_conn_get_expiry(c->quic) <= now))
 		return false;
 	if (c->answer_at == GW_NEVER)
 		c->answer_at = now + (most < ANSWER_MIN   ? ANSWER_MIN
