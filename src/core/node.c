@@ -756,7 +756,7 @@ static void check_dgrams(const struct dgram_queue *q, size_t max, size_t max_byt
 
 static size_t check_peer(const struct peer *p, size_t *dgram_bytes)
 {
-	size_t live = 0, committed = 0, ahead = 0;
+	size_t live = 0, committed = 0, unsent = 0;
 
 	check_dgrams(&p->dgrams, DGRAMS_MAX, DGRAM_BYTES_MAX);
 
@@ -777,10 +777,10 @@ static size_t check_peer(const struct peer *p, size_t *dgram_bytes)
 		}
 		live += s->state != STREAM_RETIRED;
 		committed += s->committed;
-		ahead += s->ahead;
-		assert(s->ahead == (s->state == STREAM_LIVE ? s->tx.end - s->tx_next : 0));
+		unsent += s->unsent;
+		assert(s->unsent == (s->state == STREAM_LIVE && s->tx_next < s->tx.end));
 	}
-	assert(ahead == p->ahead);
+	assert(unsent == p->n_unsent);
 	assert(live == p->n_live);
 	assert(!p->used || p->used->peer == p);
 	assert(p->used || p->n_live == 0 || dial_active(p));

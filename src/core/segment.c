@@ -166,7 +166,7 @@ void segment_sent(struct stream *s, const struct segment_output *o, size_t taken
 		header = taken;
 	s->segment_header_sent += header;
 	s->tx_next += taken - header;
-	stream_count_ahead(s);
+	stream_count_unsent(s);
 	if (o->fin && taken == o->total)
 		s->tx_fin_sent = true;
 	s->quantum += taken;
@@ -218,7 +218,7 @@ void segment_detach(struct stream *s)
 {
 	list_remove(&s->ready_link);
 	s->tx_next = s->tx.start;
-	stream_count_ahead(s);
+	stream_count_unsent(s);
 	s->tx_fin_sent = false;
 	s->quantum = 0;
 	segment_ended(s);

@@ -99,7 +99,7 @@ static void retire(struct stream *s)
 {
 	assert(s->state != STREAM_RETIRED);
 	s->state = STREAM_RETIRED;
-	stream_count_ahead(s);
+	stream_count_unsent(s);
 	map_remove(&s->peer->by_id, s->id);
 	map_fit(&s->peer->by_id);
 	s->peer->n_live--;
@@ -159,7 +159,7 @@ static void abandon(struct stream *s, enum stream_code code, int error)
 	s->state = STREAM_RESETTING;
 	s->reset_code = code;
 	recount(s);
-	stream_count_ahead(s);
+	stream_count_unsent(s);
 	stream_repeat(s);
 }
 
@@ -301,23 +301,24 @@ static size_t window(const struct stream *s)
 	return size > INITIAL_WINDOW ? size : INITIAL_WINDOW;
 }
 
-/* How much of a window of `size` it may hold that was never sent: the peer's streams share two of
- * them, since what waits for long has left the caches when its turn comes. */
+/* How much of a window of `size` it may hold that was never sent: those streams of the peer that
+ * do share two of them, since what waits for long has left the caches when its turn comes. */
 static size_t most_ahead(const struct stream *s, size_t size)
 {
-	size_t others = s->peer->ahead - s->ahead;
+	size_t count = s->peer->n_unsent + !s->unsent;
 
-	if (others + size > 2 * size)
-		size = others < 2 * size ? 2 * size - others : 0;
+	if (count > 2)
+		size = 2 * size / count;
 	return size > SEND_AHEAD_LEAST ? size : SEND_AHEAD_LEAST;
 }
 
-void stream_count_ahead(struct stream *s)
+void stream_count_unsent(struct stream *s)
 {
-	size_t ahead = s->state == STREAM_LIVE ? (size_t)(s->tx.end - s->tx_next) : 0;
+	bool unsent = s->state == STREAM_LIVE && s->tx_next < s->tx.end;
 
-	s->peer->ahead += ahead - s->ahead;
-	s->ahead = ahead;
+	if (unsent != s->unsent)
+		s->peer->n_unsent += unsent ? 1 : (size_t)-1;
+	s->unsent = unsent;
 }
 
 /* Bytes that were never sent are bounded by what the path holds (`*most`); those that were, but
@@ -325,10 +326,10 @@ void stream_count_ahead(struct stream *s)
 static size_t send_room(const struct stream *s, size_t *most)
 {
 	size_t size = window(s), total = size * s->peer->send_held, held = chain_len(&s->tx);
-	size_t free_ahead, free_held;
+	size_t ahead = (size_t)(s->tx.end - s->tx_next), free_ahead, free_held;
 
 	*most = most_ahead(s, size);
-	free_ahead = s->ahead < *most ? *most - s->ahead : 0;
+	free_ahead = ahead < *most ? *most - ahead : 0;
 	free_held = held < total ? total - held : 0;
 	return free_ahead < free_held ? free_ahead : free_held;
 }
@@ -398,7 +399,7 @@ int stream_window(struct stream *s, uint64_t received, uint64_t limit, gw_time n
 	if (s->segment < 0 && received > s->tx.start && !s->tx_fin_sent) {
 		if (s->tx_next < received)
 			s->tx_next = received;
-		stream_count_ahead(s);
+		stream_count_unsent(s);
 		stream_acknowledged(s, received, now);
 	}
 	if (limit > s->tx_limit)
@@ -500,7 +501,7 @@ ssize_t stream_write(struct stream *s, const void *data, size_t len, gw_time now
 		return 0;
 	if (chain_append(&s->tx, data, len) < 0)
 		return GW_E_NOMEM;
-	stream_count_ahead(s);
+	stream_count_unsent(s);
 	segment_wake(s);
 	return (ssize_t)len;
 }
@@ -529,7 +530,7 @@ void stream_write_commit(struct stream *s, size_t len, gw_time now)
 	if (len == 0)
 		return;
 	chain_commit(&s->tx, len);
-	stream_count_ahead(s);
+	stream_count_unsent(s);
 	segment_wake(s);
 }
 

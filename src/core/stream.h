@@ -30,7 +30,7 @@ void stream_repeat(struct stream *s);
 /* Tell the application when there is room again. */
 void stream_maybe_writable(struct stream *s);
 /* After each change of its state, of what it holds, and of what it has sent. */
-void stream_count_ahead(struct stream *s);
+void stream_count_unsent(struct stream *s);
 void stream_acknowledged(struct stream *s, uint64_t offset, gw_time now);
 /* Bytes [from, from + len) of the peer's direction.  Negative: protocol error. */
 int stream_received(struct stream *s, uint64_t from, const uint8_t *data, size_t len, bool fin,

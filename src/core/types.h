@@ -366,7 +366,7 @@ struct stream {
 	/* our direction: [tx.start, tx.end) is unacknowledged */
 	struct chain tx;
 	uint64_t tx_next; /* first byte not yet sent on the present segment */
-	size_t ahead;     /* bytes that were never sent, as counted in peer->ahead */
+	bool unsent;      /* it holds bytes that were never sent, and counts in peer->n_unsent */
 	uint64_t tx_limit;
 	bool tx_finished, tx_fin_sent, tx_delivered, tx_blocked;
 	int64_t segment; /* QUIC stream on peer->used, or -1 */
@@ -463,7 +463,7 @@ struct peer {
 	struct list ready;  /* the others, in turn */
 	uint64_t sent;      /* bytes of streams, ever: the clock of their turns */
 	size_t send_ahead;  /* per stream, bytes never sent: about what the path holds */
-	size_t ahead;       /* bytes of all its streams that were never sent */
+	size_t n_unsent;    /* streams that hold such bytes */
 	unsigned send_held; /* times that: with those not yet acknowledged */
 
 	struct dgram_queue dgrams; /* to be sent */
