@@ -19,7 +19,8 @@ int pace_resume(struct connection *c, gw_time now);
 /* How many packets may go at once. */
 size_t pace_packets(struct connection *c);
 /* `len` bytes of packets have been written since `was_in_flight` bytes were in flight, and there is
- * `more`: tells ngtcp2, and c->pace_at.  Acknowledgements alone are not charged.
+ * `more`: tells ngtcp2, and c->pace_at.  Acknowledgements alone are not charged
+ * (by us: ngtcp2 1.x paces by itself).
  * On a short path what was the last to write is told when there is more. */
 void pace_sent(struct connection *c, size_t len, uint64_t was_in_flight, bool more, gw_time now);
 

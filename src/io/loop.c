@@ -47,7 +47,6 @@ struct loop_timer {
 
 struct loop_hook {
 	struct list_item link;
-	struct loop *loop;
 	loop_timer_fn *fn;
 	void *user;
 };
@@ -340,7 +339,7 @@ struct loop_hook *loop_before_wait(struct loop *l, loop_timer_fn *fn, void *user
 
 	if (!h)
 		return NULL;
-	*h = (struct loop_hook){ .loop = l, .fn = fn, .user = user };
+	*h = (struct loop_hook){ .fn = fn, .user = user };
 	list_append(&l->hooks, &h->link);
 	return h;
 }
