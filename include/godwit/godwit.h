@@ -6,7 +6,8 @@
  *
  * Two ways to use it:
  *   - in your own event loop: wait until godwit_node_fd() is readable (with timers of your own,
- *     see also godwit_node_timeout_ns()), call godwit_node_process(), then take events with godwit_node_next_event();
+ *     see also godwit_node_timeout_ns()), call godwit_node_process(), then take events with
+ *     godwit_node_next_event();
  *   - with plain sockets: godwit_connect_fd() gives a socket (one end of a socketpair) served
  *     by a thread of the library.
  * A node and its streams belong to one thread at a time; different nodes are independent.
