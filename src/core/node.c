@@ -5,9 +5,12 @@
 
 #include "core/beacons.h"
 #include "core/connection.h"
+#include "core/audit.h"
 #include "core/dial.h"
+#include "core/door.h"
 #include "core/ladder.h"
 #include "core/mtu.h"
+#include "core/networks.h"
 #include "core/outbox.h"
 #include "core/peer.h"
 #include "core/policy.h"
@@ -65,12 +68,14 @@ struct node *node_new(const struct node_config *config, gw_time now)
 	slab_init(&n->stream_slab, sizeof(struct stream));
 	quic_pool_init(&n->quic_pool);
 	beacons_init(n, now);
+	networks_init(n);
 	map_init(&n->by_channel, rng_u64(n->rng));
 	map_init(&n->by_request, rng_u64(n->rng));
 	map_init(&n->by_cid, rng_u64(n->rng));
 	map_init(&n->by_token, rng_u64(n->rng));
 	map_init(&n->by_key, rng_u64(n->rng));
-	if (!n->held || policy_init(&n->policy) < 0 || tls_init(&n->tls, &n->identity) < 0) {
+	if (!n->held || policy_init(&n->policy) < 0 || door_init(n) < 0 ||
+	    tls_init(&n->tls, &n->identity) < 0) {
 		policy_clear(&n->policy);
 		identity_wipe(&n->identity);
 		free(n->held);
@@ -87,6 +92,9 @@ void node_free(struct node *n)
 	while (list_first(&n->connections))
 		connection_free(
 			container_of(list_first(&n->connections), struct connection, all_link));
+	networks_clear(n);
+	audit_clear(n);
+	door_clear(n);
 	quic_pool_clear(&n->quic_pool);
 	beacons_clear(n);
 	map_clear(&n->by_channel);
@@ -148,22 +156,10 @@ static void receive_probe(struct node *n, const struct path *path, const uint8_t
 static void receive_stranger(struct node *n, const struct path *path, const uint8_t *data,
 			     size_t len, gw_time now)
 {
-	struct connection *c;
-
-	if (!(data[0] & 0x80) || n->closing) {
+	if (!(data[0] & 0x80) || n->closing)
 		n->stats.drop_no_connection++;
-		return;
-	}
-	if (n->n_half_open >= HALF_OPEN_MAX) {
-		n->stats.drop_limit++;
-		return;
-	}
-	c = connection_accept(n, path, data, len, now);
-	if (!c) {
-		n->stats.drop_malformed++;
-		return;
-	}
-	connection_read(c, path, data, len, now);
+	else
+		door_receive(n, path, NULL, 0, data, len, now);
 }
 
 static void receive_link(struct link *l, const struct path *path, const uint8_t *data, size_t len,
@@ -189,7 +185,7 @@ static void receive_quic(struct node *n, const struct path *path, const uint8_t 
 	memcpy(&key, id.dcid, sizeof(key));
 	c = map_get(&n->by_cid, key);
 	if (!c && (data[0] & 0x80))
-		c = connection_of_initial(n, &path->remote, key);
+		c = connection_of_initial(n, &path->remote, id.dcid);
 	if (c && c->relay)
 		n->stats.drop_no_connection++; /* its packets come in a channel */
 	else if (c)
@@ -333,7 +329,10 @@ gw_time node_expiry(const struct node *n)
 
 	gw_time at = time_min(conn ? conn->at : GW_NEVER, peer ? peer->at : GW_NEVER);
 
-	return n->closing ? at : time_min(at, time_min(link_expiry(&n->links), beacons_due(n)));
+	if (n->closing)
+		return at;
+	at = time_min(at, time_min(link_expiry(&n->links), beacons_due(n)));
+	return time_min(at, time_min(networks_due(n), door_due(n)));
 }
 
 void node_expire(struct node *n, gw_time now)
@@ -341,8 +340,11 @@ void node_expire(struct node *n, gw_time now)
 	struct timer *t;
 
 	link_expire(&n->links, now);
-	if (!n->closing)
+	if (!n->closing) {
 		beacons_expire(n, now);
+		networks_expire(n, now);
+		door_expire(n, now);
+	}
 	while ((t = heap_top(&n->conn_timers)) && t->at <= now) {
 		struct connection *c = container_of(t, struct connection, timer);
 
@@ -701,6 +703,14 @@ bool node_next_event(struct node *n, struct event *out)
 	if (n->beacons_changed) {
 		n->beacons_changed = false;
 		out->type = EVENT_BEACONS;
+		return true;
+	}
+	if (networks_next_news(n, out->key)) {
+		out->type = EVENT_MANIFEST;
+		return true;
+	}
+	if (audit_next(n, &out->audit)) {
+		out->type = EVENT_AUDIT;
 		return true;
 	}
 	if (n->in_use) {

@@ -21,6 +21,7 @@
 #include "base/time.h"
 #include "crypto/address.h"
 #include "crypto/identity.h"
+#include "trust/trust.h"
 #include "wire/beacon.h"
 #include "wire/wire.h"
 
@@ -40,6 +41,7 @@ struct node_config {
 	uint16_t udp_port;    /* of the main socket: where we can be reached on our own addresses */
 	bool relay_only;      /* never show or use an address: every packet goes by a beacon */
 	bool bbr;             /* congestion control: BBR, else CUBIC */
+	bool audit;           /* tell what is decided about others: EVENT_AUDIT */
 };
 
 /* Defaults of docs/protocol.md, section 8. */
@@ -205,6 +207,33 @@ const char *peer_why_relayed(const struct peer *p, gw_time now);
 void node_debug_move(struct node *n, gw_time now);
 void node_debug_break(struct node *n, gw_time now);
 
+/* --- networks (docs/protocol.md, section 17) --- */
+
+struct network_config {
+	uint8_t key[KEY_SIZE];
+	const uint8_t *manifest; /* signed; len 0: none is known yet */
+	size_t manifest_len;
+	const uint8_t *chain; /* our own; len 0: we only know the network */
+	size_t chain_len;
+};
+
+/* Know a network, or what is new of it.  What is refused changes nothing, but a manifest that was
+ * taken stays.  TRUST_LIMIT: too many networks, or out of memory. */
+enum trust_refusal node_network_set(struct node *n, const struct network_config *config,
+				    gw_time now);
+void node_network_drop(struct node *n, const uint8_t key[KEY_SIZE], gw_time now);
+
+struct network_info {
+	const struct manifest *manifest; /* len 0: none has been seen */
+	const struct member *self;       /* NULL: we are no member */
+	enum trust_refusal self_state;   /* of that, at present */
+};
+
+/* What a peer is in that network at present; NULL: no member of it. */
+const struct member *peer_member(const struct peer *p, const uint8_t network[KEY_SIZE]);
+/* Iterate: `after` is the key of the one before, or NULL. */
+bool node_network_next(const struct node *n, const uint8_t *after, struct network_info *out);
+
 /* --- streams --- */
 
 /* Open a stream to a service of a peer; its data may be written at once.  It is sent when the
@@ -277,7 +306,36 @@ struct stream *peer_stream_next(const struct peer *p, const struct stream *after
 
 /* --- events --- */
 
-enum event_type { EVENT_STREAM, EVENT_PEER, EVENT_PONG, EVENT_IDENTITY_IN_USE, EVENT_BEACONS };
+enum event_type {
+	EVENT_STREAM,
+	EVENT_PEER,
+	EVENT_PONG,
+	EVENT_IDENTITY_IN_USE,
+	EVENT_BEACONS,
+	EVENT_MANIFEST, /* `key`: a newer manifest of that network has come from others */
+	EVENT_AUDIT,
+};
+
+enum audit_what {
+	AUDIT_KNOCK,       /* somebody's first packet was refused */
+	AUDIT_CERTIFICATE, /* what it has shown is not valid */
+	AUDIT_MANIFEST,    /* one that came was refused */
+	AUDIT_OPEN,        /* a stream to a service of ours was taken, or refused */
+	AUDIT_END,         /* such a stream has ended */
+};
+
+struct audit {
+	enum audit_what what;
+	bool allowed;
+	bool key_known;
+	uint8_t key[KEY_SIZE];
+	char service[SERVICE_NAME_MAX + 1]; /* OPEN, END */
+	const char *why;                    /* a sentence fragment; NULL: nothing to say */
+	struct path path;                   /* remote ADDR_NONE: unknown; of a relay: see there */
+	char relay[WIRE_HOST_MAX + 8];      /* "HOST:PORT"; "" direct */
+	uint64_t tx_bytes, rx_bytes;        /* END */
+	size_t lost; /* entries before this one that nobody has taken in time */
+};
 
 enum stream_event {
 	STREAM_INCOMING = 1,   /* a new stream from a peer: take it or reset it */
@@ -299,6 +357,7 @@ struct event {
 	gw_time rtt;
 	struct path path;               /* EVENT_PONG and PEER_CONNECTED, when direct */
 	const struct beacon_ref *relay; /* the same: NULL direct */
+	struct audit audit;             /* EVENT_AUDIT */
 };
 
 /* False when there is none.  A stream's flags are collected into one event. */
@@ -311,6 +370,8 @@ bool node_has_input(const struct node *n);
 struct node_stats {
 	uint64_t datagrams_in, datagrams_out, bytes_in, bytes_out;
 	uint64_t drop_unknown, drop_malformed, drop_no_connection, drop_limit, drop_refused;
+	uint64_t drop_knock; /* first packets that do not open the door */
+	uint64_t retries;
 	uint64_t handshakes, dials, moves;
 	uint64_t dgrams_in, dgrams_out, dgrams_dropped; /* of streams */
 	size_t connections, peers, streams;

@@ -6,6 +6,7 @@
 #include "core/beacons.h"
 #include "core/connection.h"
 #include "core/dial.h"
+#include "core/door.h"
 #include "core/records.h"
 #include "core/mtu.h"
 #include "core/peer.h"
@@ -248,14 +249,5 @@ void relayed_receive(struct node *n, const struct path *path, const uint8_t *dat
 		n->stats.drop_no_connection++;
 		return;
 	}
-	if (n->n_half_open >= HALF_OPEN_MAX) {
-		n->stats.drop_limit++;
-		return;
-	}
-	c = connection_accept_relayed(n, b, channel, data, len, now);
-	if (!c) {
-		n->stats.drop_malformed++;
-		return;
-	}
-	connection_read(c, &c->path, data, len, now);
+	door_receive(n, path, b, channel, data, len, now);
 }

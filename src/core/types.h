@@ -20,6 +20,7 @@
 #include "quic/link.h"
 #include "quic/pool.h"
 #include "quic/tls.h"
+#include "trust/knock.h"
 
 /* docs/protocol.md, section 8. */
 enum {
@@ -41,6 +42,7 @@ enum {
 	PONGS_MAX = 64,
 	LOCALS_MAX = 64,
 	SERVICES_MAX = 256,
+	AUDITS_MAX = 256,
 	REFS_MAX = 64,                               /* beacons known: ours, and those of peers */
 	REF_ADDRS_MAX = 4,                           /* of one host name */
 	CONFIGURED_MAX = 8,                          /* beacons of our own */
@@ -298,7 +300,11 @@ struct connection {
 
 	ngtcp2_conn *quic;
 	struct tls_session tls;
-	bool confirmed; /* handshake complete on our side */
+	bool confirmed;              /* handshake complete on our side */
+	uint8_t knock_key[KEY_SIZE]; /* accepter: who has knocked */
+	struct credential *shown;    /* ... and what it is; the peer's from the hello on */
+	bool unproven;               /* accepter: nothing has shown that it is at its address */
+	struct incoming_manifest *incoming; /* NULL: none */
 	uint64_t odcid; /* map key of the client's first destination id and its address, or 0 */
 
 	/* control stream */
@@ -424,6 +430,7 @@ struct peer {
 	bool met;       /* has been connected */
 	bool watched;   /* a beacon was asked to tell of changes */
 	bool pinned;    /* the application has given endpoints: keep it */
+	struct credential *credentials; /* what it has shown that it is; NULL: nothing */
 
 	/* Of those that are parked by the thousand: what lay apart would hold a page each. */
 	struct addr few[FEW_ENDPOINTS];
@@ -507,6 +514,25 @@ struct node {
 	uint64_t incarnation;
 	uint8_t claim[WIRE_CLAIM_SIZE];
 	struct policy policy;
+
+	struct list networks;
+	size_t n_networks;
+	gw_time networks_at;  /* something expires then; GW_NEVER */
+	gw_time networks_now; /* of the call in progress */
+
+	struct audit *audits; /* ring; NULL: none yet */
+	size_t audit_head, audit_count, audits_lost;
+
+	/* door.c */
+	struct knock_self knock_self;
+	struct knock_seen *knocks;
+	uint64_t knock_seed;
+	uint8_t retry_secret[32];
+	struct list waiting; /* first packets */
+	size_t n_waiting;
+	bool door_busy;  /* one has been served since the last turn */
+	gw_time door_at; /* when one was served last */
+	size_t n_unproven;
 
 	struct tls_context tls;
 	struct quic_pool quic_pool; /* ngtcp2's memory of all connections */

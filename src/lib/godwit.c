@@ -112,6 +112,7 @@ static int make_core(godwit_node *node, const godwit_options *o)
 	config.identity = &id;
 	config.rng = &node->rng;
 	config.transient = o->transient;
+	config.audit = o->audit;
 	config.relay_only = node->relay_only = o->relay_only;
 	bound = udp_local(node->udp);
 	node->wants_mapping = !o->transient && !o->relay_only && addr_is_unspecified(&bound);
@@ -282,6 +283,28 @@ static void convert_path(const struct event *in, godwit_event *out)
 	}
 }
 
+static void convert_audit(const struct audit *in, godwit_event *out)
+{
+	out->type = GODWIT_EVENT_AUDIT;
+	memcpy(out->key, in->key, sizeof(out->key));
+	if (in->relay[0]) {
+		out->relayed = true;
+		snprintf(out->relay, sizeof(out->relay), "%s", in->relay);
+	} else if (in->path.remote.family != ADDR_NONE) {
+		addr_format(&in->path.remote, out->endpoint);
+	}
+	out->audit = (godwit_audit){
+		.what = (godwit_audit_what)in->what,
+		.allowed = in->allowed,
+		.key_known = in->key_known,
+		.why = in->why,
+		.tx_bytes = in->tx_bytes,
+		.rx_bytes = in->rx_bytes,
+		.lost = in->lost,
+	};
+	memcpy(out->audit.service, in->service, sizeof(in->service));
+}
+
 static void convert(const struct event *in, godwit_event *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -306,6 +329,13 @@ static void convert(const struct event *in, godwit_event *out)
 		break;
 	case EVENT_BEACONS:
 		out->type = GODWIT_EVENT_BEACONS;
+		break;
+	case EVENT_MANIFEST:
+		out->type = GODWIT_EVENT_MANIFEST;
+		memcpy(out->key, in->key, sizeof(out->key));
+		break;
+	case EVENT_AUDIT:
+		convert_audit(&in->audit, out);
 		break;
 	case EVENT_IDENTITY_IN_USE:
 		break;

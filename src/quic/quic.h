@@ -162,6 +162,13 @@ static inline void quic_retried(ngtcp2_transport_params *params, ngtcp2_settings
 	settings->token_type = NGTCP2_TOKEN_TYPE_RETRY;
 }
 
+/* Of a client's Initials; the library copies it. */
+static inline void quic_client_token(ngtcp2_settings *settings, const uint8_t *token, size_t len)
+{
+	settings->token = len ? token : NULL;
+	settings->tokenlen = len;
+}
+
 static inline void quic_no_grease(ngtcp2_transport_params *params)
 {
 	params->grease_quic_bit = 0;
@@ -269,6 +276,11 @@ static inline void quic_retried(ngtcp2_transport_params *params, ngtcp2_settings
 	params->retry_scid = hd->dcid;
 	params->retry_scid_present = 1;
 	settings->token = hd->token;
+}
+
+static inline void quic_client_token(ngtcp2_settings *settings, const uint8_t *token, size_t len)
+{
+	settings->token = (ngtcp2_vec){ len ? (uint8_t *)(uintptr_t)token : NULL, len };
 }
 
 /* 0.12 always advertises RFC 9287 and flips a coin (a one-byte draw of the rand callback) per
