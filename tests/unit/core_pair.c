@@ -197,6 +197,12 @@ static void note(struct pair_node *n, const struct event *ev)
 		break;
 	case EVENT_BEACONS:
 		break;
+	case EVENT_MANIFEST:
+		n->manifests++;
+		break;
+	case EVENT_AUDIT:
+		n->audit = ev->audit;
+		break;
 	case EVENT_IDENTITY_IN_USE:
 		n->in_use++;
 		break;

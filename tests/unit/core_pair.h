@@ -38,7 +38,8 @@ struct pair_node {
 	size_t n_incoming;
 	enum peer_state state; /* of the last EVENT_PEER */
 	int error;
-	unsigned connected, failed, pongs, in_use;
+	unsigned connected, failed, pongs, in_use, manifests;
+	struct audit audit; /* the last one */
 	uint64_t pong_id;
 	gw_time pong_rtt;
 	uint64_t sent; /* datagrams */
