@@ -80,6 +80,7 @@ enum godwit_error {
 	GODWIT_E_PROTOCOL = -29,
 	GODWIT_E_AGAIN = -30,
 	GODWIT_E_KIND = -31,
+	GODWIT_E_POLICY = -32,
 };
 
 /* A sentence fragment for people ("the peer offers no such service"), and a stable word for
