@@ -20,6 +20,8 @@
 
 enum { PAIR_NODES = 3, PAIR_STREAMS = 64 };
 
+static const struct subject ANYONE = { .kind = SUBJECT_ANY };
+
 struct pair_stream {
 	struct stream *stream;
 	unsigned flags; /* all events so far */
@@ -70,6 +72,8 @@ void pair_start(struct pair *p, int i, bool open);
 /* Both of them, and node 0 knows where node 1 is. */
 void pair_start_both(struct pair *p);
 void pair_know(struct pair *p, int i, int peer);
+/* Node i lets that one use a service (NULL: every one). */
+void pair_allow(struct pair *p, int i, const char *service, int peer);
 /* End a node without a goodbye. */
 void pair_kill(struct pair *p, int i);
 
