@@ -80,6 +80,7 @@ enum godwit_error {
 	GODWIT_E_PROTOCOL = -29,
 	GODWIT_E_AGAIN = -30,
 	GODWIT_E_KIND = -31,
+	GODWIT_E_POLICY = -32,
 };
 
 /* A sentence fragment for people ("the peer offers no such service"), and a stable word for
@@ -263,23 +264,49 @@ int godwit_listen(godwit_node *node, const char *service, uint64_t park_timeout_
  * in. */
 int godwit_listen_datagrams(godwit_node *node, const char *service, uint64_t park_timeout_ms);
 void godwit_unlisten(godwit_node *node, const char *service);
-/* `key` NULL: any key.  `service` NULL: every service. */
+
+/* Rules.  What none of them allows is denied, but without any about dialling every key may be dialled.
+ * The same rule may be given several times, and is there until it was taken back as often; to take back
+ * one that is not there does nothing.  They count for what begins from then on: for what is live,
+ * godwit_recheck().
+ * GODWIT_E_INVALID: no valid name of a service (as above) or group (1..32 of a-z 0-9 -, first no -);
+ * _LIMIT: there are 65,536 rules; _NOMEM. */
+
+/* Let a key (NULL: any) use a service (NULL: every one). */
 int godwit_allow(godwit_node *node, const char *service, const uint8_t *key);
 void godwit_disallow(godwit_node *node, const char *service, const uint8_t *key);
+/* Let the valid members of a network use it: those of a group, or all (NULL). */
+int godwit_allow_network(godwit_node *node, const char *service,
+			 const uint8_t network[GODWIT_KEY_SIZE], const char *group);
+void godwit_disallow_network(godwit_node *node, const char *service,
+			     const uint8_t network[GODWIT_KEY_SIZE], const char *group);
+/* Let this node dial a key (NULL: any), or the valid members of a network. */
+int godwit_allow_dial(godwit_node *node, const uint8_t *key);
+void godwit_disallow_dial(godwit_node *node, const uint8_t *key);
+int godwit_allow_dial_network(godwit_node *node, const uint8_t network[GODWIT_KEY_SIZE],
+			      const char *group);
+void godwit_disallow_dial_network(godwit_node *node, const uint8_t network[GODWIT_KEY_SIZE],
+				  const char *group);
+/* After rules were taken back (or the first about dialling was given): streams that they no longer
+ * allow fail at once, here with GODWIT_E_POLICY and at the peer with GODWIT_E_DENIED, and what has
+ * been received of them and not been consumed is dropped.  So do dials and pings of peers that may not
+ * be dialled.  A peer that may use nothing here, and from which nothing is wanted, is disconnected. */
+void godwit_recheck(godwit_node *node);
 
 /* --- peers --- */
 
 /* A hint of where the peer may be ("198.51.100.2:41641"); up to 8 are kept, what was learned from
- * the peer itself first.  GODWIT_E_FORMAT, _INVALID, _SELF, _KEY, _LIMIT. */
+ * the peer itself first, whether it may be dialled or not.  GODWIT_E_FORMAT, _INVALID, _SELF, _KEY,
+ * _LIMIT. */
 int godwit_add_endpoint(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE],
 			const char *endpoint);
 /* All that a ticket says about where its node is. */
 void godwit_add_ticket(godwit_node *node, const godwit_ticket *ticket);
 /* Dial unless connected; a PEER event tells of each success, and of failures for as long as it is
- * tried. */
+ * tried.  GODWIT_E_SELF, _KEY, _LIMIT; _POLICY: this node's own rules do not let it dial that key. */
 int godwit_dial(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE]);
 /* An authenticated round trip: a PONG event with `*id`.  Dials first when needed.
- * GODWIT_E_LIMIT: 16 wait for an answer already. */
+ * As godwit_dial(), and GODWIT_E_LIMIT: 16 wait for an answer already. */
 int godwit_ping(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE], uint64_t *id);
 /* Stop to try: dials and pings of this peer are given up, its streams go on. */
 void godwit_undial(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE]);
@@ -345,7 +372,8 @@ int godwit_debug(godwit_node *node, const char *fault);
 /* --- streams --- */
 
 /* Open a stream; bytes may be written at once.  They travel when the peer is connected.
- * GODWIT_E_SELF, _KEY, _INVALID, _LIMIT, _NOMEM. */
+ * GODWIT_E_SELF, _KEY, _INVALID, _LIMIT, _NOMEM; _POLICY: this node's own rules do not let it dial that
+ * key, though it be connected. */
 int godwit_stream_open(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE], const char *service,
 		       godwit_stream **out);
 void godwit_stream_set_park_timeout(godwit_stream *stream, uint64_t milliseconds);

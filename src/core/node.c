@@ -15,6 +15,7 @@
 #include "core/peer.h"
 #include "core/policy.h"
 #include "core/punch.h"
+#include "core/recheck.h"
 #include "core/relayed.h"
 #include "quic/quic.h"
 #include "core/segment.h"
@@ -74,9 +75,9 @@ struct node *node_new(const struct node_config *config, gw_time now)
 	map_init(&n->by_cid, rng_u64(n->rng));
 	map_init(&n->by_token, rng_u64(n->rng));
 	map_init(&n->by_key, rng_u64(n->rng));
-	if (!n->held || policy_init(&n->policy) < 0 || door_init(n) < 0 ||
-	    tls_init(&n->tls, &n->identity) < 0) {
-		policy_clear(&n->policy);
+	policy_init(&n->policy, rng_u64(n->rng));
+	if (!n->held || door_init(n) < 0 || tls_init(&n->tls, &n->identity) < 0) {
+		door_clear(n);
 		identity_wipe(&n->identity);
 		free(n->held);
 		free(n);
@@ -442,19 +443,63 @@ void node_unlisten(struct node *n, const char *service)
 	policy_unlisten(&n->policy, service);
 }
 
-int node_allow(struct node *n, const char *service, const uint8_t *key)
+struct subject subject_of_key(const uint8_t *key)
 {
-	return policy_allow(&n->policy, service, key);
+	struct subject s = { .kind = key ? SUBJECT_KEY : SUBJECT_ANY };
+
+	if (key)
+		memcpy(s.key, key, KEY_SIZE);
+	return s;
 }
 
-void node_disallow(struct node *n, const char *service, const uint8_t *key)
+struct subject subject_of_network(const uint8_t network[KEY_SIZE], const char *group)
 {
-	policy_disallow(&n->policy, service, key);
+	struct subject s = { .kind = group ? SUBJECT_GROUP : SUBJECT_NETWORK };
+
+	memcpy(s.key, network, KEY_SIZE);
+	if (group && strlen(group) <= WIRE_GROUP_MAX)
+		memcpy(s.group, group, strlen(group));
+	return s;
+}
+
+int node_allow(struct node *n, const char *service, const struct subject *who)
+{
+	return policy_allow(&n->policy, service, who);
+}
+
+void node_disallow(struct node *n, const char *service, const struct subject *who)
+{
+	policy_disallow(&n->policy, service, who);
+}
+
+int node_allow_dial(struct node *n, const struct subject *who)
+{
+	return policy_allow_dial(&n->policy, who);
+}
+
+void node_disallow_dial(struct node *n, const struct subject *who)
+{
+	policy_disallow_dial(&n->policy, who);
 }
 
 bool node_welcomes(const struct node *n, const uint8_t key[KEY_SIZE])
 {
-	return policy_welcomes(&n->policy, key);
+	struct principal who = peer_principal(n, key);
+
+	return policy_welcomes(&n->policy, &who);
+}
+
+bool node_may_dial(const struct node *n, const uint8_t key[KEY_SIZE])
+{
+	struct principal who = peer_principal(n, key);
+
+	return policy_may_dial(&n->policy, &who);
+}
+
+void node_recheck(struct node *n, gw_time now)
+{
+	list_each(&n->peers, i, tmp)
+		recheck_peer(container_of(i, struct peer, all_link), now);
 }
 
 /* --- peers --- */
@@ -472,6 +517,14 @@ static int find_peer(struct node *n, const uint8_t key[KEY_SIZE], struct peer **
 		return GW_E_LIMIT;
 	*out = p;
 	return 0;
+}
+
+/* One that the application wants something of. */
+static int find_dialled(struct node *n, const uint8_t key[KEY_SIZE], struct peer **out, gw_time now)
+{
+	if (memcmp(key, n->identity.key, KEY_SIZE) != 0 && !node_may_dial(n, key))
+		return GW_E_POLICY;
+	return find_peer(n, key, out, now);
 }
 
 int node_add_endpoint(struct node *n, const uint8_t key[KEY_SIZE], const struct addr *endpoint,
@@ -495,7 +548,7 @@ int node_add_endpoint(struct node *n, const uint8_t key[KEY_SIZE], const struct 
 int node_dial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now)
 {
 	struct peer *p;
-	int rv = find_peer(n, key, &p, now);
+	int rv = find_dialled(n, key, &p, now);
 
 	if (rv < 0)
 		return rv;
@@ -521,7 +574,7 @@ void node_undial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now)
 int node_ping(struct node *n, const uint8_t key[KEY_SIZE], uint64_t *id, gw_time now)
 {
 	struct peer *p;
-	int rv = find_peer(n, key, &p, now);
+	int rv = find_dialled(n, key, &p, now);
 
 	return rv < 0 ? rv : peer_ping(p, id, now);
 }
@@ -594,7 +647,7 @@ static int open_stream(struct node *n, const uint8_t key[KEY_SIZE], const char *
 
 	if (!service_name_valid(service))
 		return GW_E_INVALID;
-	rv = find_peer(n, key, &p, now);
+	rv = find_dialled(n, key, &p, now);
 	if (rv < 0)
 		return rv;
 	if (p->n_live >= PEER_STREAMS_MAX || n->committed + INITIAL_WINDOW > n->config.memory_limit)

@@ -23,6 +23,7 @@
 #include "crypto/identity.h"
 #include "trust/trust.h"
 #include "wire/beacon.h"
+#include "wire/trust.h"
 #include "wire/wire.h"
 
 struct node;
@@ -156,25 +157,52 @@ int node_listen(struct node *n, const char *service, gw_time park_timeout);
 /* The same, of datagrams. */
 int node_listen_datagrams(struct node *n, const char *service, gw_time park_timeout);
 void node_unlisten(struct node *n, const char *service); /* live streams stay */
-/* Let a key (NULL: any) use a service (NULL: every service). */
-int node_allow(struct node *n, const char *service, const uint8_t *key);
-void node_disallow(struct node *n, const char *service, const uint8_t *key);
+
+/* Whom a rule is about.  A network's are all its valid members. */
+enum subject_kind { SUBJECT_ANY, SUBJECT_KEY, SUBJECT_NETWORK, SUBJECT_GROUP };
+
+struct subject {
+	enum subject_kind kind;
+	uint8_t key[KEY_SIZE];          /* KEY: the peer's; NETWORK, GROUP: the network's */
+	char group[WIRE_GROUP_MAX + 1]; /* GROUP */
+};
+
+/* `key` NULL: any. */
+struct subject subject_of_key(const uint8_t *key);
+/* `group` NULL: all of the network; one that is too long is no valid one. */
+struct subject subject_of_network(const uint8_t network[KEY_SIZE], const char *group);
+
+/* In: let a subject use a service (NULL: every service).  The same rule may be given several times,
+ * and is there until it has been taken back as often.  Out: let it be dialled; with no such rule at
+ * all any key may.  What is live stays as it is: node_recheck().
+ * GW_E_INVALID (name of service or group), GW_E_LIMIT (65,536 rules), GW_E_NOMEM. */
+int node_allow(struct node *n, const char *service, const struct subject *who);
+void node_disallow(struct node *n, const char *service, const struct subject *who);
+int node_allow_dial(struct node *n, const struct subject *who);
+void node_disallow_dial(struct node *n, const struct subject *who);
 /* May this key connect at all? */
 bool node_welcomes(const struct node *n, const uint8_t key[KEY_SIZE]);
+bool node_may_dial(const struct node *n, const uint8_t key[KEY_SIZE]);
+/* After rules have changed: streams that they no longer allow fail with GW_E_POLICY here and with
+ * GW_E_DENIED at the peer, and what they have received is dropped; so do dials and pings of those that
+ * may not be dialled.  A peer that may use nothing, and of which we want nothing, is disconnected. */
+void node_recheck(struct node *n, gw_time now);
 
 /* --- peers --- */
 
-/* Add an endpoint where the peer may be.  Kept: the newest PEER_ENDPOINTS_MAX.
+/* Add an endpoint where the peer may be, whether it may be dialled or not.  Kept: the newest
+ * PEER_ENDPOINTS_MAX.
  * GW_E_SELF, GW_E_KEY, GW_E_LIMIT. */
 enum { PEER_ENDPOINTS_MAX = 8 };
 int node_add_endpoint(struct node *n, const uint8_t key[KEY_SIZE], const struct addr *endpoint,
 		      gw_time now);
-/* Dial unless connected.  EVENT_PEER reports the result. */
+/* Dial unless connected.  EVENT_PEER reports the result.  GW_E_SELF, GW_E_KEY, GW_E_LIMIT;
+ * GW_E_POLICY: our own rules do not let us dial it. */
 int node_dial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now);
 /* Nobody waits for node_dial() and node_ping() of this peer any more.  Streams go on. */
 void node_undial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now);
 /* An authenticated round trip; EVENT_PONG.  Dials first when needed.  `*id` is in the event.
- * GW_E_LIMIT: too many wait for an answer. */
+ * As node_dial(), and GW_E_LIMIT: too many wait for an answer. */
 int node_ping(struct node *n, const uint8_t key[KEY_SIZE], uint64_t *id, gw_time now);
 
 enum peer_state { PEER_PARKED, PEER_DIALING, PEER_CONNECTED, PEER_FAILED };
@@ -238,7 +266,7 @@ bool node_network_next(const struct node *n, const uint8_t *after, struct networ
 
 /* Open a stream to a service of a peer; its data may be written at once.  It is sent when the
  * peer is connected; until then it waits (park timeout).  GW_E_SELF, GW_E_KEY, GW_E_INVALID,
- * GW_E_LIMIT, GW_E_NOMEM. */
+ * GW_E_LIMIT, GW_E_NOMEM; GW_E_POLICY: our own rules do not let us dial it, though it be connected. */
 int node_stream_open(struct node *n, const uint8_t key[KEY_SIZE], const char *service,
 		     struct stream **out, gw_time now);
 /* A stream of datagrams (docs/protocol.md, section 15): it has no bytes, the rest is the same.  Also

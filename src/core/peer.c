@@ -12,7 +12,6 @@
 #include "core/records.h"
 #include "core/mtu.h"
 #include "core/networks.h"
-#include "core/policy.h"
 #include "core/punch.h"
 #include "core/segment.h"
 #include "core/stream.h"
@@ -76,7 +75,7 @@ static struct peer *peer_new(struct node *n, const uint8_t key[KEY_SIZE], bool t
 	p->transient = transient;
 	p->we_are_lower = memcmp(n->identity.key, key, KEY_SIZE) < 0;
 	p->next_id = p->we_are_lower ? 0 : 1;
-	p->dial_started = p->dial_at = p->pinned_at = p->park_at = GW_NEVER;
+	p->dial_started = p->dial_at = p->pinned_at = p->park_at = p->part_at = GW_NEVER;
 	p->lookup_at = GW_NEVER;
 	p->parked_since = now;
 	p->endpoints = p->few;
@@ -241,6 +240,16 @@ static bool meet(struct peer *p, struct connection *via, const struct frame *f, 
 	return true;
 }
 
+struct principal peer_principal(const struct node *n, const uint8_t key[KEY_SIZE])
+{
+	const struct peer *p = NULL;
+
+	while ((p = peer_next_of_key(n, key, p)))
+		if (p->credentials)
+			return networks_principal(key, p->credentials);
+	return networks_principal(key, NULL);
+}
+
 /* An accepter has asked its policy when the dialler knocked. */
 bool peer_accept_key(struct tls_session *tls)
 {
@@ -362,6 +371,10 @@ static int accept_hello(struct connection *c, const struct frame *f, gw_time now
 
 	if (!c->tls.key_known || !c->confirmed)
 		return GW_E_PROTOCOL;
+	if (!peer_accept_key(&c->tls)) { /* the rules have changed since the handshake */
+		connection_kill(c, CLOSE_DENIED, GW_E_DENIED, now);
+		return 0;
+	}
 	p = chain_find(c->node, c->tls.key, transient, f->hello.incarnation);
 	if (!p)
 		p = peer_new(c->node, c->tls.key, transient, now);

@@ -149,7 +149,7 @@ void relayed_beacon_ready(struct beacon_ref *b, gw_time now)
 	list_each(&b->node->peers, i, tmp) {
 		struct peer *p = container_of(i, struct peer, all_link);
 
-		if (dial_active(p) && may_be_at(p, b))
+		if (dial_active(p) && may_be_at(p, b) && dial_permitted(p))
 			dial_through(p, b, now);
 		else if (p->n_homes > 0 && p->homes[0] == b)
 			relayed_improve(p, now);

@@ -180,6 +180,12 @@ void stream_park_out(struct stream *s)
 	abandon(s, STREAM_CODE_PARKED_OUT, s->sent ? GW_E_PARKED_OUT : GW_E_UNREACHABLE);
 }
 
+void stream_deny(struct stream *s)
+{
+	stream_raise(s, STREAM_FAILED);
+	abandon(s, STREAM_CODE_DENIED, GW_E_POLICY);
+}
+
 static bool received_all(const struct stream *s)
 {
 	return s->rx_final != UINT64_MAX && s->rx.end == s->rx_final;

@@ -43,6 +43,7 @@ enum {
 	LOCALS_MAX = 64,
 	SERVICES_MAX = 256,
 	AUDITS_MAX = 256,
+	NETWORKS_MAX = 16,
 	REFS_MAX = 64,                               /* beacons known: ours, and those of peers */
 	REF_ADDRS_MAX = 4,                           /* of one host name */
 	CONFIGURED_MAX = 8,                          /* beacons of our own */
@@ -90,7 +91,8 @@ enum {
 #define REDIAL_FAST_FOR (15 * 60 * GW_SEC)
 #define PINNED_DELAY (100 * GW_MSEC)
 #define FORGET_AFTER (3600 * GW_SEC)
-#define DGRAM_AGE (1 * GW_SEC) /* in the queue to a peer */
+#define PART_AFTER (1 * GW_SEC) /* from a peer that is denied everything: the resets go first */
+#define DGRAM_AGE (1 * GW_SEC)  /* in the queue to a peer */
 
 #define TLS_AFTER (300 * GW_MSEC) /* of silence over UDP */
 #define DOUBT_PING (50 * GW_MSEC) /* after a send error, unless an event comes first */
@@ -460,6 +462,7 @@ struct peer {
 	gw_time parked_since; /* without a used connection; GW_NEVER */
 	gw_time pinned_at;    /* dial from each interface then; GW_NEVER */
 	gw_time park_at;      /* the first stream has parked long enough; GW_NEVER */
+	gw_time part_at;      /* it is denied everything: close then; GW_NEVER */
 
 	struct list streams; /* all objects, zombies included */
 	struct map by_id;    /* live and resetting */
@@ -484,19 +487,20 @@ struct peer {
 
 /* --- node --- */
 
+/* One that is offered. */
 struct service {
-	char name[SERVICE_NAME_MAX + 1]; /* "" : every service */
-	bool listening;
+	char name[SERVICE_NAME_MAX + 1];
 	gw_time park_timeout;
 	bool datagrams;
-	bool any;
-	uint8_t (*keys)[KEY_SIZE];
-	size_t n_keys;
 };
 
+enum { POLICY_SCOPES = 4 };
+
 struct policy {
-	struct service *services; /* [0] is the rule for every service */
+	struct service *services;
 	size_t count;
+	struct map table; /* hash of a rule -> first of a chain of struct policy_entry */
+	size_t entries[POLICY_SCOPES];
 };
 
 struct pong {

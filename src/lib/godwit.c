@@ -230,12 +230,67 @@ void godwit_unlisten(godwit_node *node, const char *service)
 
 int godwit_allow(godwit_node *node, const char *service, const uint8_t *key)
 {
-	return node_allow(node->core, service, key);
+	struct subject who = subject_of_key(key);
+
+	return node_allow(node->core, service, &who);
 }
 
 void godwit_disallow(godwit_node *node, const char *service, const uint8_t *key)
 {
-	node_disallow(node->core, service, key);
+	struct subject who = subject_of_key(key);
+
+	node_disallow(node->core, service, &who);
+}
+
+int godwit_allow_network(godwit_node *node, const char *service,
+			 const uint8_t network[GODWIT_KEY_SIZE], const char *group)
+{
+	struct subject who = subject_of_network(network, group);
+
+	return node_allow(node->core, service, &who);
+}
+
+void godwit_disallow_network(godwit_node *node, const char *service,
+			     const uint8_t network[GODWIT_KEY_SIZE], const char *group)
+{
+	struct subject who = subject_of_network(network, group);
+
+	node_disallow(node->core, service, &who);
+}
+
+int godwit_allow_dial(godwit_node *node, const uint8_t *key)
+{
+	struct subject who = subject_of_key(key);
+
+	return node_allow_dial(node->core, &who);
+}
+
+void godwit_disallow_dial(godwit_node *node, const uint8_t *key)
+{
+	struct subject who = subject_of_key(key);
+
+	node_disallow_dial(node->core, &who);
+}
+
+int godwit_allow_dial_network(godwit_node *node, const uint8_t network[GODWIT_KEY_SIZE],
+			      const char *group)
+{
+	struct subject who = subject_of_network(network, group);
+
+	return node_allow_dial(node->core, &who);
+}
+
+void godwit_disallow_dial_network(godwit_node *node, const uint8_t network[GODWIT_KEY_SIZE],
+				  const char *group)
+{
+	struct subject who = subject_of_network(network, group);
+
+	node_disallow_dial(node->core, &who);
+}
+
+void godwit_recheck(godwit_node *node)
+{
+	node_recheck(node->core, loop_clock());
 }
 
 int godwit_add_endpoint(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE], const char *endpoint)
