@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "crypto/hash.h"
+
 enum { NOISE_KEY_SIZE = 32, NOISE_TAG = 16, NOISE_X_OVERHEAD = 32 + 32 + 16 + 16 };
 
 /* X25519 keys.  Writes NOISE_X_OVERHEAD + len bytes.  GW_E_KEY: a key of small order. */
@@ -31,13 +33,6 @@ int noise_x_read(uint8_t remote_static[32], uint8_t *payload, const uint8_t *pro
 bool noise_public_of(uint8_t out[32], const uint8_t ed25519_key[32]); /* false: no usable key */
 void noise_secret_of(uint8_t out[32], const uint8_t seed[32]);
 void noise_public_of_secret(uint8_t out[32], const uint8_t secret[32]);
-
-/* SHA-256, and HMAC-SHA256 of it (RFC 2104). */
-void hash_sha256(uint8_t out[32], const void *const *parts, const size_t *lens, size_t n);
-void hmac_sha256(uint8_t out[32], const uint8_t key[32], const void *const *parts,
-		 const size_t *lens, size_t n);
-bool bytes_equal(const void *a, const void *b, size_t len); /* in constant time */
-void bytes_wipe(void *p, size_t len);
 
 /* XChaCha20-Poly1305: `out` gets len + 16 bytes. */
 void seal(uint8_t *out, const uint8_t key[32], const uint8_t nonce[24], const void *ad,
