@@ -163,6 +163,15 @@ static const struct option_spec NETCHECK_OPTIONS[] = {
 	{ 0 },
 };
 
+static const struct option_spec POLICY_OPTIONS[] = {
+	{ "--dial", "WHO", "check: may this node dial it?", NULL },
+	{ "--group", "GROUP@NETWORK", "check: take it for one of that group; may be repeated",
+	  NULL },
+	{ "--policy", "FILE", "the rules; default DIR/policy when it is there", NULL },
+	{ "--config", "FILE", "settings; default DIR/config.json when it is there", NULL },
+	{ 0 },
+};
+
 static const char NETWORKS[] = "networks, invites and policies";
 
 const struct command COMMANDS[] = {
@@ -324,8 +333,13 @@ const struct command COMMANDS[] = {
 	},
 	{
 		.name = "policy",
-		.specs = { HOME_OPTIONS },
-		.later = NETWORKS,
+		.usage = "policy show, policy check WHO SERVICE, policy check --dial WHO, or policy reload",
+		.summary = "Show the rules, ask what they decide, or read the policy file again",
+		.help = "The running node is asked; without one the files say what it would do.\n"
+			"check ends with 0: allowed, or 5: denied.",
+		.specs = { POLICY_OPTIONS, HOME_OPTIONS },
+		.most = 3,
+		.run = run_policy,
 	},
 	{ 0 },
 };

@@ -290,17 +290,65 @@ const char *rule_format(const struct rule *r, char out[RULE_TEXT_SIZE])
 	return out;
 }
 
-json_t *rule_describe(const struct rule *r)
+static json_t *describe_rule(const struct rule *r)
 {
 	return json_pack("{s:s,s:s?,s:s,s:s}", "direction", r->dial ? "out" : "in", "service",
 			 r->dial ? NULL : r->service, "who", r->who.text, "source", r->source);
 }
 
-json_t *rules_describe(const struct rules *r)
+json_t *policy_describe(const struct rules *r, const char *path, bool running)
+{
+	json_t *list = json_array();
+	bool dial = false;
+
+	for (size_t i = 0; i < r->count; i++) {
+		dial |= r->list[i].dial;
+		json_array_append_new(list, describe_rule(&r->list[i]));
+	}
+	return json_pack("{s:o,s:s,s:s?,s:b}", "rules", list, "dial", dial ? "listed" : "open",
+			 "file", *path ? path : NULL, "running", running);
+}
+
+static json_t *describe_standings(const struct person *p)
 {
 	json_t *out = json_array();
 
-	for (size_t i = 0; i < r->count; i++)
-		json_array_append_new(out, rule_describe(&r->list[i]));
+	for (size_t i = 0; i < p->n_standings; i++) {
+		const struct standing *s = &p->standings[i];
+		json_t *groups = json_array();
+
+		for (size_t k = 0; k < s->n_groups; k++)
+			json_array_append_new(groups, json_string(s->groups[k]));
+		json_array_append_new(out, json_pack("{s:s,s:s,s:o}", "network", s->label, "name",
+						     s->name, "groups", groups));
+	}
 	return out;
+}
+
+static const char *explain(enum verdict verdict, bool dial)
+{
+	switch (verdict) {
+	case VERDICT_ALLOWED:
+		return NULL;
+	case VERDICT_OPEN:
+		return "there is no dial rule: every node may be dialled";
+	case VERDICT_DENIED:
+		break;
+	}
+	return dial ? "there are dial rules, and none is about it" : "no rule allows it";
+}
+
+json_t *policy_decide(const struct rules *r, bool dial, const char *service,
+		      const struct person *p, bool running)
+{
+	const struct rule *which;
+	enum verdict verdict = rules_decide(r, dial, service, p, &which);
+	char address[GODWIT_ADDRESS_SIZE], text[RULE_TEXT_SIZE];
+
+	godwit_address_format(p->key, address);
+	return json_pack("{s:s,s:s,s:s?,s:b,s:s?,s:s?,s:s?,s:o,s:b}", "who", address, "direction",
+			 dial ? "out" : "in", "service", dial ? NULL : service, "allowed",
+			 verdict != VERDICT_DENIED, "rule", which ? rule_format(which, text) : NULL,
+			 "source", which ? which->source : NULL, "why", explain(verdict, dial),
+			 "networks", describe_standings(p), "running", running);
 }

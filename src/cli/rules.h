@@ -48,8 +48,11 @@ enum verdict rules_decide(const struct rules *r, bool dial, const char *service,
 /* "allow pg group:dev@acme" */
 enum { RULE_TEXT_SIZE = 16 + GODWIT_SERVICE_SIZE + WHO_TEXT_SIZE };
 const char *rule_format(const struct rule *r, char out[RULE_TEXT_SIZE]);
-/* {"direction":"in|out","service","who","source"} */
-json_t *rule_describe(const struct rule *r);
-json_t *rules_describe(const struct rules *r);
+
+/* What `policy show` prints; `path` "": there is no file. */
+json_t *policy_describe(const struct rules *r, const char *path, bool running);
+/* What `policy check` prints. */
+json_t *policy_decide(const struct rules *r, bool dial, const char *service,
+		      const struct person *p, bool running);
 
 #endif

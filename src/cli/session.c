@@ -43,6 +43,7 @@ struct session {
 	struct loop_timer *patience; /* for a running node that should answer, or for beacons */
 	gw_time drain_until;
 	bool done, failed, ready;
+	bool terminal; /* one of the standard descriptors was one */
 	bool fatal; /* what ended us ends all who use our node */
 	int exit;
 	struct failure failure;
@@ -106,6 +107,25 @@ static void drain(struct session *s)
 	on_drain(s);
 }
 
+static bool has_terminal(void)
+{
+	return isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO);
+}
+
+/* To a node that stays: read the rules again.  It is also what comes when the terminal goes. */
+static void hang_up(struct session *s)
+{
+	struct failure f;
+
+	if (!s->agent || s->o->kind == SESSION_ONE_SHOT || (s->terminal && !has_terminal())) {
+		drain(s);
+		return;
+	}
+	if (agent_reload(s->agent, &f) < 0)
+		fail_print(&f, false);
+	hub_wake(agent_hub(s->agent));
+}
+
 static void on_signal(void *user, int fd, unsigned events)
 {
 	struct session *s = user;
@@ -116,6 +136,8 @@ static void on_signal(void *user, int fd, unsigned events)
 		return;
 	if (info.ssi_signo == SIGINT)
 		stop(s, EXIT_INTERRUPTED);
+	else if (info.ssi_signo == SIGHUP)
+		hang_up(s);
 	else
 		drain(s);
 }
@@ -124,6 +146,7 @@ static int watch_signals(struct session *s)
 {
 	sigset_t set;
 
+	s->terminal = has_terminal();
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
@@ -185,6 +208,8 @@ static void note_ignored(const struct settings *s)
 	static const enum setting OWN[] = { SETTING_IDENTITY,   SETTING_LISTEN,
 					    SETTING_PARK,       SETTING_UDP_IDLE,
 					    SETTING_CONGESTION, SETTING_RELAY_ONLY,
+					    SETTING_INVITE,     SETTING_NAME,
+					    SETTING_POLICY,     SETTING_AUDIT,
 					    SETTING_BEACON };
 
 	for (size_t i = 0; i < sizeof(OWN) / sizeof(OWN[0]); i++)

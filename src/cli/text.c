@@ -19,6 +19,11 @@ const char *short_address(const char *address, char out[SHORT_SIZE])
 	return out;
 }
 
+const char *who_for_people(const char *who, char out[SHORT_SIZE])
+{
+	return strchr(who, ':') ? who : short_address(who, out);
+}
+
 const char *format_duration(double seconds, char out[DURATION_SIZE])
 {
 	unsigned long s = (unsigned long)seconds;

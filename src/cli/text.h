@@ -17,6 +17,8 @@ enum {
 };
 
 const char *short_address(const char *address, char out[SHORT_SIZE]); /* "ndlvv…ruh7a" */
+/* Of a rule: an address is short, "group:dev@acme" is as it is. */
+const char *who_for_people(const char *who, char out[SHORT_SIZE]);
 const char *format_duration(double seconds, char out[DURATION_SIZE]); /* "0.4s", "3h12m" */
 const char *format_span(uint32_t seconds, char out[DURATION_SIZE]);   /* "90s", "30d", exactly */
 const char *format_date(uint32_t at, char out[DATE_SIZE]);            /* "2026-11-30 09:08 UTC" */
