@@ -312,7 +312,7 @@ static int check_room(const struct home *h, const char *label, struct failure *f
 		if (strcmp(all.labels[i], label) == 0) {
 			fail_error(f, GODWIT_E_EXISTS, "network");
 			fail_message(f, "this home has another network that is called %s", label);
-			fail_hint(f, "create: another NAME; join: --as LABEL");
+			fail_hint(f, "another NAME");
 			return -1;
 		}
 	if (all.count < HOME_NETWORKS_MAX)
