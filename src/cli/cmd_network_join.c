@@ -119,7 +119,7 @@ static int from_argv(const char *word, struct text *out, struct failure *f)
 			  "that is neither a bundle nor where one is");
 }
 
-static int read_word(const char *where, struct text *out, struct failure *f)
+int net_read_word(const char *where, struct text *out, struct failure *f)
 {
 	int rv;
 
@@ -138,7 +138,7 @@ static int read_word(const char *where, struct text *out, struct failure *f)
 	return rv;
 }
 
-static int wrong_word(const char *word, int error, bool invite, struct failure *f)
+int net_wrong_word(const char *word, int error, bool invite, struct failure *f)
 {
 	const char *kind = *word ? public_kind(word) : "nothing";
 
@@ -243,8 +243,8 @@ static int check_lifetime(const struct net *w, const struct invite *i, uint32_t 
 	return -1;
 }
 
-int net_join_by(struct net *w, const struct invite *i, const char *name, uint32_t lifetime,
-		uint8_t chain[WIRE_CHAIN_MAX], size_t *len)
+int net_join_by(struct net *w, const struct invite *i, const uint8_t own[KEY_SIZE],
+		const char *name, uint32_t lifetime, uint8_t chain[WIRE_CHAIN_MAX], size_t *len)
 {
 	struct join j = { .serial = net_serial(),
 			  .name = name && *name ? name : NULL,
@@ -254,8 +254,9 @@ int net_join_by(struct net *w, const struct invite *i, const char *name, uint32_
 	enum trust_refusal why;
 	int rv;
 
-	if (check_lifetime(w, i, lifetime) < 0 || net_own_key(w, j.key) < 0)
+	if (check_lifetime(w, i, lifetime) < 0)
 		return -1;
+	memcpy(j.key, own, sizeof(j.key));
 	rv = invite_join(i, &j, chain, len);
 	if (rv < 0)
 		return explain_invite(w, i, rv, name);
@@ -268,7 +269,7 @@ int net_join_by(struct net *w, const struct invite *i, const char *name, uint32_
 static int join_by_invite(struct net *w, const char *word, const struct invite *i)
 {
 	const char *name = options_get(&w->c->options, "--name");
-	uint8_t chain[WIRE_CHAIN_MAX];
+	uint8_t chain[WIRE_CHAIN_MAX], own[KEY_SIZE];
 	uint32_t lifetime;
 	bool fresh;
 	size_t len;
@@ -279,7 +280,7 @@ static int join_by_invite(struct net *w, const char *word, const struct invite *
 	if (name && !wire_name_valid(name))
 		return explain_invite(w, i, GW_E_INVALID, name);
 	if (open_or_begin(w, i->chain.network, i->wire.name, &fresh) < 0 ||
-	    net_join_by(w, i, name, lifetime, chain, &len) < 0 ||
+	    net_own_key(w, own) < 0 || net_join_by(w, i, own, name, lifetime, chain, &len) < 0 ||
 	    home_network_save_invite(&w->n, word, w->f) < 0 ||
 	    home_network_save_chain(&w->n, chain, len, w->f) < 0)
 		return -1;
@@ -416,7 +417,7 @@ static int join_word(struct net *w, const char *word)
 	if (begins(word, 'i')) {
 		rv = invite_parse(&i, word);
 		if (rv < 0)
-			return wrong_word(word, rv, true, w->f);
+			return net_wrong_word(word, rv, true, w->f);
 		rv = join_by_invite(w, word, &i);
 		invite_wipe(&i);
 		if (rv == 0)
@@ -425,7 +426,7 @@ static int join_word(struct net *w, const char *word)
 	}
 	rv = bundle_parse(&b, word);
 	if (rv < 0)
-		return wrong_word(word, rv, false, w->f);
+		return net_wrong_word(word, rv, false, w->f);
 	rv = join_by_bundle(w, &b);
 	if (rv == 0)
 		print_joined(w, b.chain_len > 0);
@@ -439,7 +440,7 @@ int network_join(struct cli *c)
 	struct net w;
 	int rv;
 
-	if (read_word(c->options.words[1], &word, &c->failure) < 0)
+	if (net_read_word(c->options.words[1], &word, &c->failure) < 0)
 		return -1;
 	rv = net_open(&w, c, NET_CHANGE, true);
 	if (rv == 0)

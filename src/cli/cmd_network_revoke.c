@@ -317,16 +317,16 @@ static int renew_by_invite(struct net *w, uint32_t lifetime)
 {
 	const struct wire_certificate *own = &w->n.links.links[w->n.links.n_links - 1];
 	char name[WIRE_NAME_MAX + 1] = "";
-	uint8_t chain[WIRE_CHAIN_MAX];
+	uint8_t chain[WIRE_CHAIN_MAX], key[KEY_SIZE];
 	struct invite i;
 	size_t len;
 	int rv;
 
-	if (home_network_invite(&w->n, &i, w->f) < 0)
+	if (net_own_key(w, key) < 0 || home_network_invite(&w->n, &i, w->f) < 0)
 		return -1;
 	if (w->n.chain_len && own->n_names)
 		snprintf(name, sizeof(name), "%s", own->names[0]);
-	rv = net_join_by(w, &i, name, lifetime, chain, &len);
+	rv = net_join_by(w, &i, key, name, lifetime, chain, &len);
 	invite_wipe(&i);
 	return rv < 0 ? -1 : home_network_save_chain(&w->n, chain, len, w->f);
 }

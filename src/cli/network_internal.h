@@ -44,9 +44,13 @@ int network_members(struct cli *c);
 int network_revoke(struct cli *c);
 int network_renew(struct cli *c);
 
-/* A chain for this node, by an invite, checked as far as the network is known.  `lifetime` 0: the longest. */
-int net_join_by(struct net *w, const struct invite *i, const char *name, uint32_t lifetime,
-		uint8_t chain[WIRE_CHAIN_MAX], size_t *len);
+/* A chain for that key, by an invite, checked as far as the network is known.  `lifetime` 0: the longest. */
+int net_join_by(struct net *w, const struct invite *i, const uint8_t own[KEY_SIZE],
+		const char *name, uint32_t lifetime, uint8_t chain[WIRE_CHAIN_MAX], size_t *len);
+/* A word from env:NAME, file:PATH, fd:N, - or (a bundle) itself; text_free() it. */
+int net_read_word(const char *where, struct text *out, struct failure *f);
+/* What invite_parse() or bundle_parse() has refused. */
+int net_wrong_word(const char *word, int error, bool invite, struct failure *f);
 
 /* --- signing --- */
 
