@@ -151,7 +151,7 @@ void agent_free(struct agent *a)
 		hub_unobserve(a->hub, a->observer);
 	hub_free(a->hub);
 	godwit_node_free(a->node);
-	audit_close(a->audit);
+	audit_log_close(a->audit);
 	free(a);
 }
 

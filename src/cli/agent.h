@@ -42,6 +42,9 @@ const char *beacon_trouble(int error);
 /* What the settings and the home say `up` is to serve. */
 int agent_serve_settings(struct agent *a, const struct settings *s, struct failure *f);
 
+/* It offers something, and no rule lets anybody use anything. */
+bool agent_serves_nobody(struct agent *a);
+
 /* No new streams; agent_active() says how many are left. */
 void agent_drain(struct agent *a);
 size_t agent_active(const struct agent *a);

@@ -14,7 +14,7 @@ int agent_open_audit(struct agent *a, bool transient, struct failure *f)
 	if (given ? strcmp(given, "none") == 0 : transient)
 		return 0;
 	snprintf(path, sizeof(path), "%.4080s/audit.jsonl", a->home->path);
-	return audit_open(&a->audit, given ? given : path, f);
+	return audit_log_open(&a->audit, given ? given : path, f);
 }
 
 void agent_audit(struct agent *a, const godwit_event *e)
@@ -24,11 +24,11 @@ void agent_audit(struct agent *a, const godwit_event *e)
 	size_t lost;
 	json_t *entry;
 
-	if (!a->audit || !audit_admits(a->audit, e, now, &lost))
+	if (!a->audit || !audit_log_admits(a->audit, e, now, &lost))
 		return;
 	if (e->audit.key_known)
 		agent_person(a, e->key, &person);
-	entry = audit_format(e, e->audit.key_known ? &person : NULL, agent_rules(a), now, lost);
-	audit_write(a->audit, entry);
+	entry = audit_log_format(e, e->audit.key_known ? &person : NULL, agent_rules(a), now, lost);
+	audit_log_write(a->audit, entry);
 	json_decref(entry);
 }

@@ -5,7 +5,7 @@
 
 #include "base/list.h"
 #include "cli/agent.h"
-#include "cli/audit.h"
+#include "cli/audit_log.h"
 #include "cli/networks.h"
 #include "cli/rules.h"
 
@@ -36,7 +36,7 @@ struct forward_item {
 
 /* Told on stderr at once, and daily as long as it lasts. */
 struct warning {
-	char message[400], hint[300]; /* "": all is well */
+	char message[400], hint[400]; /* "": all is well */
 	uint32_t told_s;              /* wall clock; 0: not yet */
 };
 

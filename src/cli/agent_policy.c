@@ -146,6 +146,16 @@ const struct rules *agent_rules(struct agent *a)
 	return &a->rules;
 }
 
+bool agent_serves_nobody(struct agent *a)
+{
+	const struct rules *r = agent_rules(a);
+
+	for (size_t i = 0; i < r->count; i++)
+		if (!r->list[i].dial)
+			return false;
+	return a->offers != NULL;
+}
+
 /* --- who somebody is --- */
 
 static bool find_member(const struct agent *a, const struct agent_network *w,

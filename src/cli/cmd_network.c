@@ -151,30 +151,35 @@ int net_own_key(const struct net *w, uint8_t key[KEY_SIZE])
 	return 0;
 }
 
-/* Not knowing the request is no failure: such a node reads its networks when it starts. */
-void network_tell_node(struct cli *c)
+void network_ask_node(struct cli *c, json_t *request, op_event_fn *event, void *user)
 {
 	struct session_options o = {
 		.kind = SESSION_RUNNING,
 		.settings = &c->settings,
 		.quiet = true,
+		.request = request,
 		.fds = { -1, -1 },
-		.event = cli_no_event,
+		.event = event,
+		.user = user,
 	};
 	struct failure ignored;
 	struct home home;
-	int fd;
+	int fd = -1;
 
-	if (home_open(&home, setting_get(&c->settings, SETTING_HOME), false, &ignored) < 0)
-		return;
-	fd = home_connect(&home);
-	home_close(&home);
-	if (fd < 0)
-		return;
-	close(fd);
-	o.request = json_pack("{s:s}", "op", "networks-reload");
-	(void)session_run(&o);
-	json_decref(o.request);
+	if (home_open(&home, setting_get(&c->settings, SETTING_HOME), false, &ignored) == 0) {
+		fd = home_connect(&home);
+		home_close(&home);
+	}
+	if (fd >= 0) {
+		close(fd);
+		(void)session_run(&o);
+	}
+	json_decref(request);
+}
+
+void network_tell_node(struct cli *c)
+{
+	network_ask_node(c, json_pack("{s:s}", "op", "networks-reload"), cli_no_event, NULL);
 }
 
 /* --- export --- */

@@ -70,14 +70,19 @@ static int copy(const char *word, struct text *out, struct failure *f)
 	return out->data ? 0 : fail_error(f, GODWIT_E_NOMEM, "word");
 }
 
+/* Once: the word does not stay in the environment, which /proc shows. */
 static int from_env(const char *name, struct text *out, struct failure *f)
 {
-	const char *word = getenv(name);
+	char *word = getenv(name);
+	int rv;
 
 	if (!word)
 		return fail_usage(f, "export it, or network join file:PATH",
 				  "there is no environment variable %.60s", name);
-	return copy(word, out, f);
+	rv = copy(word, out, f);
+	explicit_bzero(word, strlen(word));
+	unsetenv(name);
+	return rv;
 }
 
 static void trim(struct text *t)

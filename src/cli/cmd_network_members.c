@@ -149,6 +149,57 @@ json_t *net_members(const struct net *w)
 	return json_pack("{s:o,s:o}", "members", members, "invites", invites);
 }
 
+/* --- what the running node has seen --- */
+
+struct merging {
+	json_t *members;
+};
+
+static json_t *row_of(const json_t *members, const char *address)
+{
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(members, i, row)
+		if (strcmp(get_text(row, "address"), address) == 0)
+			return row;
+	return NULL;
+}
+
+static void take_seen(void *user, const json_t *event)
+{
+	const struct merging *m = user;
+	json_t *seen;
+	size_t i;
+
+	json_array_foreach(json_object_get(event, "members"), i, seen) {
+		json_t *row = row_of(m->members, get_text(seen, "address"));
+
+		if (!row) {
+			row = json_pack("{s:n}", "invite");
+			json_array_append_new(m->members, row);
+		}
+		if (get_number(row, "valid_until") <= get_number(seen, "valid_until"))
+			json_object_update(row, seen);
+		json_object_set_new(row, "revoked", json_false());
+		json_object_set_new(row, "state", json_string("valid"));
+		json_object_set_new(row, "seen", json_true());
+	}
+}
+
+/* "seen": it has shown its certificate to the node that runs here, and that holds. */
+static void merge_seen(struct cli *c, const char *label, json_t *members)
+{
+	struct merging m = { members };
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(members, i, row)
+		json_object_set_new(row, "seen", json_false());
+	network_ask_node(c, json_pack("{s:s,s:s}", "op", "members", "network", label), take_seen,
+			 &m);
+}
+
 /* --- printing --- */
 
 static json_t *member_row(const json_t *member)
@@ -158,10 +209,13 @@ static json_t *member_row(const json_t *member)
 
 	if (*invite)
 		snprintf(by, sizeof(by), "invite %s", invite);
-	return json_pack("[s,s,s,s,s,s]", *name ? name : "-", get_text(member, "address"),
+	else if (strcmp(get_text(member, "by"), "invite") == 0)
+		snprintf(by, sizeof(by), "an invite");
+	return json_pack("[s,s,s,s,s,s,s]", *name ? name : "-", get_text(member, "address"),
 			 net_join_texts(json_object_get(member, "groups"), groups, sizeof(groups)),
 			 format_date((uint32_t)get_number(member, "valid_until"), until), by,
-			 get_text(member, "state"));
+			 get_text(member, "state"),
+			 json_is_true(json_object_get(member, "seen")) ? "yes" : "-");
 }
 
 static json_t *invite_row(const json_t *invite)
@@ -204,14 +258,16 @@ int network_members(struct cli *c)
 	int rv = net_open_network(&w, c, NET_LOOK);
 	json_t *j = rv == 0 ? net_members(&w) : NULL;
 
+	if (j)
+		merge_seen(c, w.n.label, json_object_get(j, "members"));
 	if (j && c->json) {
 		json_object_set_new(j, "network", net_key_text(w.n.key));
 		json_object_set_new(j, "label", json_string(w.n.label));
 		print_json(j);
 	} else if (j) {
 		print_list(json_object_get(j, "members"),
-			   json_pack("[s,s,s,s,s,s]", "NAME", "ADDRESS", "GROUPS", "VALID UNTIL",
-				     "BY", "STATE"),
+			   json_pack("[s,s,s,s,s,s,s]", "NAME", "ADDRESS", "GROUPS",
+				     "VALID UNTIL", "BY", "STATE", "SEEN"),
 			   member_row);
 		print_list(json_object_get(j, "invites"),
 			   json_pack("[s,s,s,s,s]", "INVITE", "NAMES", "GROUPS", "VALID UNTIL",

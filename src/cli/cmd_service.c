@@ -34,10 +34,6 @@ static void up_event(void *user, const json_t *event)
 	else
 		printf("ready %s\n", get_text(event, "ready"));
 	fflush(stdout);
-	if (c->settings.at[SETTING_EXPOSE].count > 0 && c->settings.at[SETTING_ALLOW].count == 0)
-		fprintf(stderr, "godwit: nobody may use these services yet\n"
-				"  try: --allow ADDRESS (the other machine's `godwit id`), or "
-				"--allow any\n");
 }
 
 int run_up(struct cli *c)

@@ -303,6 +303,10 @@ static void on_ready(void *user)
 	on_event(s, event);
 	json_decref(event);
 	notify("READY=1");
+	if (agent_serves_nobody(s->agent))
+		fprintf(stderr, "godwit: nobody may use these services yet\n"
+				"  try: --allow ADDRESS (the other machine's `godwit id`), or "
+				"--allow any\n");
 }
 
 /* It goes on trying, and may be reached on its own addresses meanwhile; who starts services in

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/audit.h"
+#include "cli/audit_log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +40,7 @@ static void close_file(struct audit_log *log)
 	log->fd = -1;
 }
 
-int audit_open(struct audit_log **out, const char *path, struct failure *f)
+int audit_log_open(struct audit_log **out, const char *path, struct failure *f)
 {
 	struct audit_log *log = calloc(1, sizeof(*log));
 
@@ -55,14 +55,14 @@ int audit_open(struct audit_log **out, const char *path, struct failure *f)
 		fail_errno(f, errno, "audit log %.300s", path);
 		fail_hint(f, "--audit FILE in a directory that exists and may be written, or "
 			     "--audit none");
-		audit_close(log);
+		audit_log_close(log);
 		return -1;
 	}
 	*out = log;
 	return 0;
 }
 
-void audit_close(struct audit_log *log)
+void audit_log_close(struct audit_log *log)
 {
 	if (!log)
 		return;
@@ -115,7 +115,7 @@ static int put(struct audit_log *log, const char *line, size_t len)
 	return -1;
 }
 
-void audit_write(struct audit_log *log, const json_t *entry)
+void audit_log_write(struct audit_log *log, const json_t *entry)
 {
 	char *text = json_dumps(entry, JSON_COMPACT);
 	size_t len = text ? strlen(text) : 0;
@@ -136,7 +136,7 @@ void audit_write(struct audit_log *log, const json_t *entry)
 	free(line ? line : text);
 }
 
-bool audit_admits(struct audit_log *log, const godwit_event *e, uint64_t wall_ms, size_t *lost)
+bool audit_log_admits(struct audit_log *log, const godwit_event *e, uint64_t wall_ms, size_t *lost)
 {
 	log->lost += e->audit.lost;
 	if (e->audit.what == GODWIT_AUDIT_KNOCK && !e->audit.allowed) {
@@ -215,7 +215,7 @@ static json_t *rule_of(const godwit_event *e, const struct person *p, const stru
 	return which ? json_string(rule_format(which, text)) : json_null();
 }
 
-json_t *audit_format(const godwit_event *e, const struct person *person, const struct rules *rules,
+json_t *audit_log_format(const godwit_event *e, const struct person *person, const struct rules *rules,
 		     uint64_t wall_ms, size_t lost)
 {
 	const godwit_audit *a = &e->audit;
