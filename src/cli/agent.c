@@ -334,8 +334,8 @@ static int serve_forward(struct agent *a, const char *text, struct failure *f)
 	memcpy(listen, text, (size_t)(equals - text));
 	listen[equals - text] = '\0';
 	if (place_parse(a->home, equals + 1, "", &to, f) < 0 ||
-	    agent_forward(a, listen, &to, on_forward_report, on_forward_too_large, NULL, &item,
-			  f) < 0)
+	    agent_forward(a, listen, &to, on_forward_report, on_forward_too_large, NULL, &item, f) <
+		    0)
 		return -1;
 	item->text = text; /* lives as long as the settings */
 	return 0;

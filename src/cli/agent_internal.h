@@ -53,8 +53,8 @@ struct agent_network {
 	size_t n_groups;
 	char groups[GODWIT_GROUPS_MAX][GODWIT_GROUP_SIZE];
 	uint32_t not_before, not_after;
-	char refusal[120];    /* why the node does not take it; "" */
-	char cannot[300];     /* why the last renewal of the certificate failed; "" */
+	char refusal[120];     /* why the node does not take it; "" */
+	char cannot[300];      /* why the last renewal of the certificate failed; "" */
 	char cannot_sign[300]; /* the same of the manifest */
 	struct warning damage, own, manifest;
 };

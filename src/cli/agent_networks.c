@@ -270,8 +270,7 @@ void agent_take_manifest(struct agent *a, const uint8_t key[GODWIT_KEY_SIZE])
 
 /* --- what expires --- */
 
-static bool get_info(const struct agent *a, const struct agent_network *w,
-		     godwit_network_info *out)
+static bool get_info(const struct agent *a, const struct agent_network *w, godwit_network_info *out)
 {
 	godwit_network_info all[HOME_NETWORKS_MAX];
 	size_t count = godwit_node_networks(a->node, all, HOME_NETWORKS_MAX);
@@ -370,7 +369,8 @@ static void look_at_clock(struct agent *a, uint32_t now_s)
 			continue;
 		snprintf(message, sizeof(message),
 			 "this host's clock is %s %s the beacon's (%.140s): peers will not answer",
-			 minutes < 100000000 / 60 ? format_span((uint32_t)minutes * 60, by) : "years",
+			 minutes < 100000000 / 60 ? format_span((uint32_t)minutes * 60, by)
+						  : "years",
 			 b->clock_offset_ms > 0 ? "behind" : "ahead of", b->relay);
 	}
 	free(list);
@@ -425,13 +425,12 @@ static json_t *describe(const struct agent *a, const struct agent_network *w)
 	bool known = w->known && get_info(a, w, &info);
 
 	network_format(w->key, address);
-	return json_pack("{s:s,s:s?,s:o,s:o,s:o,s:s?}", "name", w->label, "address",
-			 known ? address : NULL, "sequence",
-			 info.sequence ? json_integer((json_int_t)info.sequence) : json_null(),
-			 "expires",
-			 info.sequence ? json_integer((json_int_t)info.expires) : json_null(),
-			 "member", w->member ? describe_own(w) : json_null(), "warning",
-			 *warning ? warning : NULL);
+	return json_pack(
+		"{s:s,s:s?,s:o,s:o,s:o,s:s?}", "name", w->label, "address", known ? address : NULL,
+		"sequence", info.sequence ? json_integer((json_int_t)info.sequence) : json_null(),
+		"expires", info.sequence ? json_integer((json_int_t)info.expires) : json_null(),
+		"member", w->member ? describe_own(w) : json_null(), "warning",
+		*warning ? warning : NULL);
 }
 
 json_t *agent_describe_networks(const struct agent *a)

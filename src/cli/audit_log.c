@@ -180,8 +180,7 @@ static json_t *time_of(uint64_t wall_ms)
 	char text[40], whole[56];
 	struct tm tm;
 
-	if (!gmtime_r(&seconds, &tm) ||
-	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+	if (!gmtime_r(&seconds, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
 		return json_null();
 	snprintf(whole, sizeof(whole), "%s.%03uZ", text, (unsigned)(wall_ms % 1000));
 	return json_string(whole);
@@ -215,8 +214,8 @@ static json_t *rule_of(const godwit_event *e, const struct person *p, const stru
 	return which ? json_string(rule_format(which, text)) : json_null();
 }
 
-json_t *audit_log_format(const godwit_event *e, const struct person *person, const struct rules *rules,
-		     uint64_t wall_ms, size_t lost)
+json_t *audit_log_format(const godwit_event *e, const struct person *person,
+			 const struct rules *rules, uint64_t wall_ms, size_t lost)
 {
 	const godwit_audit *a = &e->audit;
 	char address[GODWIT_ADDRESS_SIZE];

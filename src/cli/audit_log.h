@@ -23,7 +23,7 @@ void audit_log_write(struct audit_log *log, const json_t *entry);
 bool audit_log_admits(struct audit_log *log, const godwit_event *e, uint64_t wall_ms, size_t *lost);
 
 /* `person` NULL: it is not known who it was.  `rules`: those in force. */
-json_t *audit_log_format(const godwit_event *e, const struct person *person, const struct rules *rules,
-		     uint64_t wall_ms, size_t lost);
+json_t *audit_log_format(const godwit_event *e, const struct person *person,
+			 const struct rules *rules, uint64_t wall_ms, size_t lost);
 
 #endif

@@ -266,8 +266,8 @@ int network_members(struct cli *c)
 		print_json(j);
 	} else if (j) {
 		print_list(json_object_get(j, "members"),
-			   json_pack("[s,s,s,s,s,s,s]", "NAME", "ADDRESS", "GROUPS",
-				     "VALID UNTIL", "BY", "STATE", "SEEN"),
+			   json_pack("[s,s,s,s,s,s,s]", "NAME", "ADDRESS", "GROUPS", "VALID UNTIL",
+				     "BY", "STATE", "SEEN"),
 			   member_row);
 		print_list(json_object_get(j, "invites"),
 			   json_pack("[s,s,s,s,s]", "INVITE", "NAMES", "GROUPS", "VALID UNTIL",

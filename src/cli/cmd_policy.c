@@ -49,10 +49,10 @@ static void show_event(void *user, const json_t *event)
 	json_array_foreach(json_object_get(event, "rules"), i, one) {
 		bool out = strcmp(get_text(one, "direction"), "out") == 0;
 
-		json_array_append_new(rows, json_pack("[s,s,s,s]", out ? "dial" : "allow",
-						      out ? "-" : get_text(one, "service"),
-						      get_text(one, "who"),
-						      get_text(one, "source")));
+		json_array_append_new(rows,
+				      json_pack("[s,s,s,s]", out ? "dial" : "allow",
+						out ? "-" : get_text(one, "service"),
+						get_text(one, "who"), get_text(one, "source")));
 	}
 	if (i > 0)
 		print_table(rows);
@@ -176,7 +176,8 @@ static int take_person(struct cli *c, const struct home *home, const char *who, 
 	if (*place.name) {
 		fail_error(&c->failure, GODWIT_E_NOT_FOUND, "%.120s", who);
 		c->failure.exit = EXIT_NO_NODE;
-		fail_message(&c->failure, "no node is running here that could look for %.120s", who);
+		fail_message(&c->failure, "no node is running here that could look for %.120s",
+			     who);
 		fail_hint(&c->failure, "godwit up, or its address and --group GROUP@NETWORK");
 		return -1;
 	}
@@ -218,9 +219,10 @@ static int check(struct cli *c)
 	int rv;
 
 	if (!who || !service || (dial && o->n_words > 1))
-		return fail_usage(&c->failure,
-				  "godwit policy check WHO SERVICE, or godwit policy check --dial WHO",
-				  "policy check needs to know who, and which service");
+		return fail_usage(
+			&c->failure,
+			"godwit policy check WHO SERVICE, or godwit policy check --dial WHO",
+			"policy check needs to know who, and which service");
 	rv = is_running(c) ? check_running(&x, who, service, dial != NULL)
 			   : check_files(&x, who, service, dial != NULL);
 	return rv == EXIT_OK && x.denied ? EXIT_DENIED : rv;

@@ -370,7 +370,8 @@ const struct command COMMANDS[] = {
 	},
 	{
 		.name = "policy",
-		.usage = "policy show, policy check WHO SERVICE, policy check --dial WHO, or policy reload",
+		.usage = "policy show, policy check WHO SERVICE, policy check --dial WHO, or "
+			 "policy reload",
 		.summary = "Show the rules, ask what they decide, or read the policy file again",
 		.help = "The running node is asked; without one the files say what it would do.\n"
 			"check ends with 0: allowed, or 5: denied.",

@@ -29,7 +29,8 @@ void net_close(struct net *w);
 
 /* Ask the running node of this home, if there is one that knows the request.  Takes the request over. */
 void network_ask_node(struct cli *c, json_t *request, op_event_fn *event, void *user);
-/* It shall read its networks again; one that does not know the request reads them when it starts. */
+/* It shall read its networks again (one that does not know the request reads them when it starts).  After
+ * net_close(): it takes the lock, too. */
 void network_tell_node(struct cli *c);
 
 /* Of this node: public only.  An ephemeral identity is refused: its certificate would be of no use. */

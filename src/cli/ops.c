@@ -126,10 +126,12 @@ static void explain_unreachable(const struct op *op, struct failure *f)
 	case BEACONS_ANSWER:
 		fail_message(f, "%sthe peer is not connected to %s, or does not answer there",
 			     endpoints ? "the peer does not answer directly, and " : "", which);
-		fail_hint(f,
-			  "see that the other node runs, with which --beacon (or ask it for a fresh "
-			  "`godwit ticket`), and that it allows this key: godwit expose ... --allow %s",
-			  own);
+		fail_hint(
+			f,
+			"see that the other node runs, with which --beacon (or ask it for a fresh "
+			"`godwit ticket`), and that it allows this key: godwit expose ... --allow "
+			"%s",
+			own);
 		break;
 	}
 }
@@ -449,8 +451,8 @@ static void expose_start_op(struct op *op)
 	struct failure f;
 
 	if (agent_offer(op->agent, op_text(op, "name"), op_text(op, "target"),
-			json_object_get(op->request, "allow"), kept ? "kept" : "expose",
-			&op->offer, &f) < 0 ||
+			json_object_get(op->request, "allow"), kept ? "kept" : "expose", &op->offer,
+			&f) < 0 ||
 	    (kept && save_kept(op, &f) < 0)) {
 		op_end(op, &f);
 		return;

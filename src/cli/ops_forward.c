@@ -55,10 +55,10 @@ static void tell(struct op *op)
 
 	target_format(t, listen);
 	place_format(&op->place, place);
-	op_tell(op, json_pack("{s:s,s:i,s:s,s:s?,s:s?}", "listen", listen, "port",
-			      t->kind == TARGET_UNIX ? 0 : t->port, "service",
-			      op->place.ticket.service, "address", by_name ? NULL : place, "name",
-			      by_name ? place : NULL));
+	op_tell(op,
+		json_pack("{s:s,s:i,s:s,s:s?,s:s?}", "listen", listen, "port",
+			  t->kind == TARGET_UNIX ? 0 : t->port, "service", op->place.ticket.service,
+			  "address", by_name ? NULL : place, "name", by_name ? place : NULL));
 }
 
 static int start(struct op *op)

@@ -338,8 +338,8 @@ static const char *explain(enum verdict verdict, bool dial)
 	return dial ? "there are dial rules, and none is about it" : "no rule allows it";
 }
 
-json_t *policy_decide(const struct rules *r, bool dial, const char *service,
-		      const struct person *p, bool running)
+json_t *policy_decide(const struct rules *r, bool dial, const char *service, const struct person *p,
+		      bool running)
 {
 	const struct rule *which;
 	enum verdict verdict = rules_decide(r, dial, service, p, &which);

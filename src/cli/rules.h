@@ -52,7 +52,7 @@ const char *rule_format(const struct rule *r, char out[RULE_TEXT_SIZE]);
 /* What `policy show` prints; `path` "": there is no file. */
 json_t *policy_describe(const struct rules *r, const char *path, bool running);
 /* What `policy check` prints. */
-json_t *policy_decide(const struct rules *r, bool dial, const char *service,
-		      const struct person *p, bool running);
+json_t *policy_decide(const struct rules *r, bool dial, const char *service, const struct person *p,
+		      bool running);
 
 #endif

@@ -44,7 +44,7 @@ struct session {
 	gw_time drain_until;
 	bool done, failed, ready;
 	bool terminal; /* one of the standard descriptors was one */
-	bool fatal; /* what ended us ends all who use our node */
+	bool fatal;    /* what ended us ends all who use our node */
 	int exit;
 	struct failure failure;
 };
@@ -205,12 +205,11 @@ static void close_fds(const int fds[2])
 /* Flags for a node of our own. */
 static void note_ignored(const struct settings *s)
 {
-	static const enum setting OWN[] = { SETTING_IDENTITY,   SETTING_LISTEN,
-					    SETTING_PARK,       SETTING_UDP_IDLE,
-					    SETTING_CONGESTION, SETTING_RELAY_ONLY,
-					    SETTING_INVITE,     SETTING_NAME,
-					    SETTING_POLICY,     SETTING_AUDIT,
-					    SETTING_BEACON };
+	static const enum setting OWN[] = {
+		SETTING_IDENTITY,   SETTING_LISTEN,     SETTING_PARK,   SETTING_UDP_IDLE,
+		SETTING_CONGESTION, SETTING_RELAY_ONLY, SETTING_INVITE, SETTING_NAME,
+		SETTING_POLICY,     SETTING_AUDIT,      SETTING_BEACON
+	};
 
 	for (size_t i = 0; i < sizeof(OWN) / sizeof(OWN[0]); i++)
 		if (strncmp(s->at[OWN[i]].source, "flag", 4) == 0)

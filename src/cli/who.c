@@ -190,7 +190,8 @@ static int take_member(const struct home *h, const char *who, struct place *out,
 	if (find_network(h, dot + 1, out->network, out->label, f) == 0)
 		return 0;
 	fail_message(f, "this home has no network \"%.63s\", and no name \"%.120s\"", dot + 1, who);
-	fail_hint(f, "godwit network show lists the networks; names are in the home's file `names`");
+	fail_hint(f,
+		  "godwit network show lists the networks; names are in the home's file `names`");
 	return -1;
 }
 
@@ -248,9 +249,8 @@ int fail_find(struct failure *f, int error, const struct place *p)
 	if (error == GODWIT_E_NOT_FOUND) {
 		f->exit = EXIT_UNREACHABLE;
 		fail_message(f, "no member of %s is called %s at present", p->label, p->name);
-		fail_hint(f,
-			  "see that its node runs with a --beacon that this one has, too "
-			  "(godwit status), or use its address");
+		fail_hint(f, "see that its node runs with a --beacon that this one has, too "
+			     "(godwit status), or use its address");
 	} else if (error == GODWIT_E_AMBIGUOUS) {
 		fail_message(f, "two members of %s claim the name %s: neither is taken", p->label,
 			     p->name);
