@@ -24,7 +24,8 @@ struct guest {
 	uint8_t key[KEY_SIZE];
 	struct credential *shown; /* the taker's */
 	bool retried;             /* it has shown that it is at its address */
-	ngtcp2_cid odcid;         /* retried: of its very first packet */
+	uint8_t dcid[KNOCK_DCID]; /* the destination id of its very first packet ... */
+	uint64_t wall_ms;         /* ... and when that was made */
 };
 
 #endif
