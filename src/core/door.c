@@ -70,14 +70,18 @@ static struct credential *check_chain(struct node *n, const uint8_t *key, const 
 	return shown;
 }
 
+bool door_is_open(const struct node *n, const uint8_t *key, const struct credential *shown)
+{
+	struct principal who = networks_principal(key, shown);
+
+	return policy_welcomes(&n->policy, &who) || has_streams(n, key);
+}
+
 /* Is the policy's answer yes?  `shown` is given up when not. */
 static bool is_welcome(struct node *n, const uint8_t *key, struct credential *shown,
 		       const struct path *path)
 {
-	struct principal who = networks_principal(key, shown);
-
-	if (memcmp(key, n->identity.key, KEY_SIZE) != 0 &&
-	    (policy_welcomes(&n->policy, &who) || has_streams(n, key)))
+	if (memcmp(key, n->identity.key, KEY_SIZE) != 0 && door_is_open(n, key, shown))
 		return true;
 	n->stats.drop_refused++;
 	audit_refused(n, AUDIT_KNOCK, key, path, "no rule allows it anything");

@@ -408,16 +408,12 @@ static void frame_heads_need_not_be_minimal(void **state)
 		assert_int_equal(frame_decode(NULL, DONE, len), 0);
 }
 
-/* What points into the decoded bytes is the same, elsewhere. */
+/* What points into the decoded bytes: those are gone. */
 static void forget_bytes(struct frame *a, struct frame *b)
 {
 	if (a->type == FRAME_MEMBER) {
-		assert_int_equal(a->member.len, b->member.len);
-		assert_memory_equal(a->member.chain, b->member.chain, a->member.len);
 		a->member.chain = b->member.chain = NULL;
 	} else if (a->type == FRAME_MANIFEST) {
-		assert_int_equal(a->manifest.len, b->manifest.len);
-		assert_memory_equal(a->manifest.bytes, b->manifest.bytes, a->manifest.len);
 		a->manifest.bytes = b->manifest.bytes = NULL;
 	}
 }
