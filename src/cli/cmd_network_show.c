@@ -89,13 +89,14 @@ static const char *refusal_of(const struct net *w)
 json_t *net_describe_certificate(const struct net *w)
 {
 	const struct wire_chain *chain = &w->n.links;
-	const struct wire_certificate *own = &chain->links[chain->n_links - 1];
+	const struct wire_certificate *own;
 	const char *refusal;
 	char serial[SERIAL_SIZE];
 	uint32_t from = 0, until = UINT32_MAX;
 
 	if (w->n.chain_len == 0)
 		return NULL;
+	own = &chain->links[chain->n_links - 1];
 	for (size_t i = 0; i < chain->n_links; i++) {
 		from = chain->links[i].not_before > from ? chain->links[i].not_before : from;
 		until = chain->links[i].not_after < until ? chain->links[i].not_after : until;

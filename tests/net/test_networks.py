@@ -89,6 +89,10 @@ def created(w, *argv):
     return ca
 
 
+def changed(word, where):
+    return word[:where] + ("b" if word[where] == "a" else "a") + word[where + 1:]
+
+
 def modes(home):
     """What others may do with anything in a home."""
     for top, directories, files in os.walk(home):
@@ -227,8 +231,8 @@ def test_network_words(w):
         assert good(node, "join", "-", data=word)
     key, ticket = show(ca)["network"], "tlvvgabqkyqvn6vjp7nhslea45a5yls6pnkmizfv4bbu2hxa5iruh7a"
     for word, why in ((ca.address, "that is an address"), (key, "that is the key of a network"), ("", "that is nothing"),
-                      ("hello", "that is something else"), (bundle[:-1], "the bundle: "), (bundle[:40] + "a" + bundle[41:], "the bundle: "),
-                      (invite[:-2], "the invite: "), (invite[:60] + ("b" if invite[60] == "a" else "a") + invite[61:], "the invite: the checksum"),
+                      ("hello", "that is something else"), (bundle[:-1], "the bundle: "), (changed(bundle, 40), "the bundle: the checksum"),
+                      (invite[:-2], "the invite: "), (changed(invite, 60), "the invite: the checksum"),
                       ("i" + ticket, "the invite: ")):
         refused(node, why, "join", "-", code=2, data=word)
     for where, why in (("env:NOT_THERE", "no environment variable NOT_THERE"), ("file:/not/there", "cannot read /not/there"), ("fd:x", '"fd:x"'),
