@@ -162,6 +162,14 @@ static inline void quic_retried(ngtcp2_transport_params *params, ngtcp2_settings
 	settings->token_type = NGTCP2_TOKEN_TYPE_RETRY;
 }
 
+/* What a client's Initials carry; the connection copies it. */
+static inline void quic_client_token(ngtcp2_settings *s, const uint8_t *token, size_t len)
+{
+	s->token = token;
+	s->tokenlen = len;
+	s->token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
+}
+
 static inline void quic_no_grease(ngtcp2_transport_params *params)
 {
 	params->grease_quic_bit = 0;
@@ -269,6 +277,12 @@ static inline void quic_retried(ngtcp2_transport_params *params, ngtcp2_settings
 	params->retry_scid = hd->dcid;
 	params->retry_scid_present = 1;
 	settings->token = hd->token;
+}
+
+/* What a client's Initials carry; the connection copies it. */
+static inline void quic_client_token(ngtcp2_settings *s, const uint8_t *token, size_t len)
+{
+	s->token = (ngtcp2_vec){ (uint8_t *)(uintptr_t)token, len };
 }
 
 /* 0.12 always advertises RFC 9287 and flips a coin (a one-byte draw of the rand callback) per
