@@ -143,7 +143,7 @@ struct beacon_frame {
 			size_t total, offset; /* of the whole, up to WIRE_ITEM_MAX */
 			const uint8_t *bytes; /* in the decoded bytes */
 			size_t len;           /* 1..WIRE_ITEM_PART; offset + len <= total */
-		} item; /* and store */
+		} item;                       /* and store */
 		struct {
 			uint64_t request, kind;
 			uint8_t key[WIRE_KEY_SIZE];

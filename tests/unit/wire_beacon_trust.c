@@ -169,23 +169,23 @@ static void bad_frames(void **state)
 		size_t len;
 	} bad[] = {
 		{ TEXT("\x1e\x06\x07\x01\x01\x00\x00"
-		       "a") },                                     /* nothing of it */
-		{ TEXT("\x1e\x05\x07\x01\x00\x00\x00") },          /* an empty one */
+		       "a") },                            /* nothing of it */
+		{ TEXT("\x1e\x05\x07\x01\x00\x00\x00") }, /* an empty one */
 		{ TEXT("\x1e\x06\x07\x01\x01\x01\x01"
-		       "a") },                                     /* beyond the end */
+		       "a") }, /* beyond the end */
 		{ TEXT("\x1e\x06\x07\x01\x01\x02\x01"
-		       "a") },                                     /* begins beyond it */
+		       "a") }, /* begins beyond it */
 		{ TEXT("\x1e\x07\x07\x01\x01\x00\x02"
-		       "ab") },                                    /* longer than all */
+		       "ab") }, /* longer than all */
 		{ TEXT("\x1e\x06\x07\x01\x04\x00\x02"
-		       "a") },                                     /* cut */
+		       "a") }, /* cut */
 		{ TEXT("\x1e\x09\x07\x01\x80\x01\x00\x00\x00\x01"
-		       "a") },                                     /* total 65,536 */
+		       "a") }, /* total 65,536 */
 		{ TEXT("\x20\x10\x07\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\x01"
-		       "aaaa") },                                  /* a huge offset */
-		{ TEXT("\x20\x04\x07\x01\x01\x00") },              /* no bytes */
+		       "aaaa") },                     /* a huge offset */
+		{ TEXT("\x20\x04\x07\x01\x01\x00") }, /* no bytes */
 		{ TEXT("\x20\x00") },
-		{ TEXT("\x1f\x22\x05\x02" KEY) },                  /* no sequence */
+		{ TEXT("\x1f\x22\x05\x02" KEY) }, /* no sequence */
 		{ TEXT("\x1f\x03\x05\x02\x01") },
 	};
 
@@ -196,8 +196,8 @@ static void bad_frames(void **state)
 
 static void too_large_a_part(void **state)
 {
-	uint8_t out[WIRE_BEACON_FRAME_MAX] = { 0x1e, 0x44, 0x08, 0x07, 0x01, 0x48, 0x00, 0x00,
-					       0x44, 0x01 };
+	uint8_t out[WIRE_BEACON_FRAME_MAX] = { 0x1e, 0x44, 0x08, 0x07, 0x01,
+					       0x48, 0x00, 0x00, 0x44, 0x01 };
 
 	(void)state;
 	assert_int_equal(decode(NULL, out, 3 + 0x408), GW_E_FORMAT); /* 1,025 bytes */
