@@ -28,22 +28,24 @@ struct knock_self {
 	uint8_t tag_key[KEY_SIZE];
 };
 
+/* GW_E_KEY: no usable key. */
 int knock_self_init(struct knock_self *s, const struct identity *id);
 void knock_self_wipe(struct knock_self *s);
 
-/* `ephemeral` are 32 fresh random bytes.  Returns the bytes at `out` (KNOCK_MAX), or GW_E_KEY: `to` is no usable key. */
+/* `ephemeral` are 32 fresh random bytes, to be wiped by the caller; chain_len <= WIRE_CHAIN_MAX.
+ * Returns the bytes at `out` (KNOCK_MAX), GW_E_KEY: `to` is no usable key, or GW_E_CRYPTO. */
 ssize_t knock_make(uint8_t *out, const struct knock_self *from, const uint8_t to[KEY_SIZE],
 		   const uint8_t dcid[KNOCK_DCID], const uint8_t ephemeral[32], uint64_t wall_ms,
 		   const uint8_t *chain, size_t chain_len);
 
 enum knock_refusal {
 	KNOCK_OK = 0,
-	KNOCK_SHORT, /* no knock at all */
+	KNOCK_SHORT, /* no knock at all: too short, or too long */
 	KNOCK_WRONG_TAG,
 	KNOCK_FORGED, /* Noise fails */
 	KNOCK_KEY,    /* the key is not the one that was proved */
 	KNOCK_CLOCK,  /* by our clock too early or late: `out` is set */
-	KNOCK_REPLAY, /* `out` is set */
+	KNOCK_REPLAY, /* for callers of knock_seen_add() */
 };
 
 struct knock {
@@ -57,7 +59,7 @@ struct knock {
 /* Only the tag: what costs one hash. */
 bool knock_has_tag(const struct knock_self *s, const uint8_t dcid[KNOCK_DCID], const uint8_t *token,
 		   size_t len);
-/* All but the replay. */
+/* All but the replay.  `out` is untouched unless it is said to be set. */
 enum knock_refusal knock_open(struct knock *out, const struct knock_self *s,
 			      const uint8_t dcid[KNOCK_DCID], const uint8_t *token, size_t len,
 			      uint64_t wall_ms);
@@ -66,8 +68,12 @@ enum knock_refusal knock_open(struct knock *out, const struct knock_self *s,
 
 struct knock_seen; /* NULL until the first */
 
-/* True: it is new, and is remembered.  `wall_ms` is the knock's own time.  Also false: older than what was forgotten,
- * or out of memory. */
+/* True: it is new, and is remembered for as long as its time could be taken.  `knock_ms` is the
+ * knock's own time, `wall_ms` our clock.  Also false: more than KNOCK_SKEW_MS apart, older than
+ * what was forgotten, or out of memory.  Nothing is remembered then.
+ *
+ * A knock that is answered by a Retry does not belong here: its sender repeats it as it is when
+ * the Retry is lost. */
 bool knock_seen_add(struct knock_seen **seen, const uint8_t dcid[KNOCK_DCID], uint64_t knock_ms,
 		    uint64_t wall_ms, uint64_t seed);
 void knock_seen_free(struct knock_seen *seen);
@@ -76,8 +82,8 @@ void knock_seen_free(struct knock_seen *seen);
 
 enum {
 	RETRY_TOKEN_MAX = 1 + 24 + 16 + 8 + 1 + 20 + 32 + WIRE_CHAIN_MAX,
-	RETRY_FIRST =
-		0xb7, /* first byte: a knock begins with it once in 256 times, and is then tried second */
+	/* first byte: a knock begins with it once in 256 times, and is then tried second */
+	RETRY_FIRST = 0xb7,
 };
 
 struct retry_token {
@@ -88,10 +94,11 @@ struct retry_token {
 	size_t chain_len;
 };
 
-/* `nonce`: 24 fresh random bytes.  Returns the bytes at `out`. */
+/* `nonce`: 24 fresh random bytes; odcid_len <= 20, chain_len <= WIRE_CHAIN_MAX.  Returns the bytes
+ * at `out`. */
 size_t retry_seal(uint8_t out[RETRY_TOKEN_MAX], const uint8_t secret[32], const uint8_t nonce[24],
 		  const struct addr *client, const struct retry_token *t, gw_time now);
-/* False: not ours, of another address, or older than 10 s. */
+/* False: not ours, of another address (or port), or older than 10 s; `out` is untouched. */
 bool retry_open(struct retry_token *out, const uint8_t secret[32], const struct addr *client,
 		const uint8_t *token, size_t len, gw_time now);
 
