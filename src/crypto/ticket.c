@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <sodium.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "crypto/address.h"
-#include "crypto/base32.h"
+#include "crypto/word.h"
 
 enum {
 	TAG_V4 = 1,
@@ -12,22 +13,10 @@ enum {
 	TAG_SERVICE = 3,
 	TAG_BEACON = 4,
 	BEACON_FIXED = KEY_SIZE + 4,
-	CHECK_SIZE = 4,
-	TICKET_MAX = TICKET_TEXT_MAX * 5 / 8,
+	TICKET_MAX = TICKET_TEXT_MAX * 5 / 8 - 1 - 4, /* without type and check */
 };
 
-static void check_bytes(const uint8_t *raw, size_t len, uint8_t out[CHECK_SIZE])
-{
-	static const char CONTEXT[] = "godwit ticket v1";
-	uint8_t hash[crypto_hash_sha256_BYTES];
-	crypto_hash_sha256_state state;
-
-	crypto_hash_sha256_init(&state);
-	crypto_hash_sha256_update(&state, (const uint8_t *)CONTEXT, sizeof(CONTEXT) - 1);
-	crypto_hash_sha256_update(&state, raw, len);
-	crypto_hash_sha256_final(&state, hash);
-	memcpy(out, hash, CHECK_SIZE);
-}
+static_assert((int)TICKET_MAX <= (int)WORD_BYTES_MAX, "it is a word");
 
 static uint8_t *put_endpoint(uint8_t *at, const struct addr *a)
 {
@@ -96,7 +85,6 @@ int ticket_format(const struct ticket *t, char *out)
 
 	if (!valid(t))
 		return GW_E_INVALID;
-	*at++ = WORD_TICKET;
 	memcpy(at, t->key, KEY_SIZE);
 	at += KEY_SIZE;
 	for (size_t i = 0; i < t->n_endpoints; i++)
@@ -104,8 +92,7 @@ int ticket_format(const struct ticket *t, char *out)
 	at = put_service(at, t->service);
 	for (size_t i = 0; i < t->n_beacons; i++)
 		at = put_beacon(at, &t->beacons[i]);
-	check_bytes(raw, (size_t)(at - raw), at);
-	base32_encode(out, raw, (size_t)(at - raw) + CHECK_SIZE);
+	word_encode(out, WORD_TICKET, raw, (size_t)(at - raw));
 	return 0;
 }
 
@@ -166,23 +153,15 @@ static int take_field(struct ticket *t, uint8_t tag, const uint8_t *value, size_
 int ticket_parse(struct ticket *out, const char *text)
 {
 	struct ticket t = { 0 };
-	uint8_t raw[TICKET_MAX], check[CHECK_SIZE];
-	size_t len = sizeof(raw), end, at = 1 + KEY_SIZE;
-	int rv = base32_decode(raw, &len, text);
+	uint8_t raw[TICKET_MAX];
+	size_t end = sizeof(raw), at = KEY_SIZE;
+	int rv = word_decode(raw, &end, WORD_TICKET, text);
 
 	if (rv < 0)
 		return rv;
-	if (len < 1 || raw[0] != WORD_TICKET)
-		return len < 1 ? GW_E_LENGTH : GW_E_TYPE;
-	if (len < at + CHECK_SIZE)
-		return GW_E_LENGTH;
-	end = len - CHECK_SIZE;
-	check_bytes(raw, end, check);
-	if (memcmp(check, raw + end, CHECK_SIZE) != 0)
-		return GW_E_CHECKSUM;
-	if (!crypto_core_ed25519_is_valid_point(raw + 1))
+	if (!crypto_core_ed25519_is_valid_point(raw))
 		return GW_E_KEY;
-	memcpy(t.key, raw + 1, KEY_SIZE);
+	memcpy(t.key, raw, KEY_SIZE);
 	while (at < end) {
 		if (end - at < 2 || end - at - 2 < raw[at + 1])
 			return GW_E_FORMAT;

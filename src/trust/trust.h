@@ -49,10 +49,12 @@ struct manifest {
 	size_t len;
 };
 
-/* Encode and sign `m` (m->signer and m->signature are set from `ca`).  GW_E_LIMIT: too long; GW_E_NOMEM. */
+/* Encode and sign `m`; its signer and signature are `ca`'s.  Whether `ca` may sign it is not looked at.
+ * GW_E_LIMIT: too long, or a field is out of range; GW_E_NOMEM. */
 int manifest_sign(struct manifest *out, const struct wire_manifest *m, const struct identity *ca);
-/* Decode, check all signatures; `network` NULL: any.  `than`: the one that is known, or NULL.  TRUST_OK:
- * *out is new (manifest_clear()); else untouched.  TRUST_MALFORMED also when out of memory. */
+/* Decode, check all signatures; `network` NULL: any.  `than`: the one that is known, or NULL; it is
+ * another one than *out.  TRUST_OK: *out is new (manifest_clear()); else untouched.  TRUST_REVOKED: its
+ * signer, by `than`.  TRUST_MALFORMED also when out of memory. */
 enum trust_refusal manifest_take(struct manifest *out, const uint8_t *data, size_t len,
 				 const uint8_t *network, const struct manifest *than,
 				 uint64_t now_ms);
@@ -76,15 +78,16 @@ struct member {
 	size_t n_groups;
 	char groups[WIRE_GROUPS_MAX][WIRE_GROUP_MAX + 1];
 	uint8_t signer[KEY_SIZE]; /* of its own link */
+	uint8_t ca[KEY_SIZE];     /* of the first link */
 	size_t len;
 	uint8_t chain[WIRE_CHAIN_MAX];
 };
 
-/* Sign `c` (c->signature is set). GW_E_LIMIT: its fields are too long. */
+/* Sign `c` (c->signature is set).  GW_E_LIMIT: its fields are too long, or one is out of range. */
 int certificate_sign(struct wire_certificate *c, const uint8_t network[KEY_SIZE],
 		     const struct identity *signer);
-/* Check all of it.  TRUST_OK: *out is set; else untouched, but `out->key` may be looked at when
- * signatures were right: `*known` (or NULL) says so. */
+/* Check all of it, signatures last.  TRUST_OK: *out is set; else untouched.  `manifest` NULL: TRUST_NETWORK.
+ * Never TRUST_SERIAL: that is for who remembers members. */
 enum trust_refusal member_check(struct member *out, const uint8_t *chain, size_t len,
 				const struct manifest *manifest, uint32_t now_s);
 /* Again, at another time or after another manifest; the signatures are not looked at again. */
@@ -99,11 +102,13 @@ enum { INVITE_TEXT_MAX = 2048, NETWORK_TEXT_SIZE = 57 };
 
 struct invite {
 	struct identity delegate; /* secret: invite_wipe() */
-	struct wire_chain chain;  /* its one link */
-	struct wire_invite wire;
+	struct wire_chain chain;  /* its one link; no signed_part */
+	struct wire_invite wire;  /* secret, too */
 };
 
-/* `delegate` is a fresh key with a link of `ca`'s (certificate_sign()) in `chain`. */
+/* `delegate` is a fresh key with a link of `ca`'s (certificate_sign()) in `chain`; of `wire` name and beacons
+ * are set, or all of it as by invite_parse().  GW_E_INVALID: not a single delegate's of that key;
+ * GW_E_LIMIT: too long, or a field is out of range. */
 int invite_format(const struct invite *i, char out[INVITE_TEXT_MAX]);
 /* Errors as address_parse(), GW_E_FORMAT also for a chain that is no single delegate's of that seed;
  * GW_E_VERSION.  No signature of the CA is looked at: there may be no manifest yet. */
@@ -116,12 +121,12 @@ struct join {
 	uint64_t serial;  /* random */
 	const char *name; /* NULL: none */
 	uint32_t now_s;
-	uint32_t lifetime_s; /* 0: the longest */
+	uint32_t lifetime_s; /* 0, or longer than the invite permits: the longest that it does */
 };
 
 /* A chain for `j->key`, signed by the invite: `out` has WIRE_CHAIN_MAX bytes; *len is set.  GW_E_DENIED: the
  * invite does not permit that name; GW_E_TIMEOUT: it has expired (or, by this clock, is not valid yet);
- * GW_E_INVALID: no name; GW_E_LIMIT: too long. */
+ * GW_E_INVALID: that can be no name; GW_E_LIMIT: too long. */
 int invite_join(const struct invite *i, const struct join *j, uint8_t *out, size_t *len);
 
 /* The text of a network's key, "c...", 56 characters and NUL; errors as address_parse(). */

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "wire/codec.h"
+#include "wire/fields.h"
 
 /* --- frames --- */
 
@@ -311,28 +312,12 @@ ssize_t wire_beacon_decode(struct beacon_frame *out, const uint8_t *data, size_t
 enum {
 	RECORD_VERSION = 1,
 	FIELD_HOME = 0x01,
-	HOME_FIXED = WIRE_KEY_SIZE + 2 + 2, /* before the host */
 	RECORD_SIGNATURE = sizeof(((struct wire_record *)0)->signature),
 	RECORD_FIXED = 1 + WIRE_KEY_SIZE + 8 + 4, /* before the fields */
-	RECORD_ENCODED_MAX =
-		RECORD_FIXED + WIRE_HOMES_MAX * (2 + HOME_FIXED + WIRE_HOST_MAX) + RECORD_SIGNATURE,
+	RECORD_ENCODED_MAX = RECORD_FIXED + WIRE_HOMES_MAX * (2 + WIRE_HOME_MAX) + RECORD_SIGNATURE,
 };
 
 static_assert(RECORD_ENCODED_MAX <= (int)WIRE_RECORD_MAX, "what we encode is not too long");
-static_assert(HOME_FIXED + WIRE_HOST_MAX <= UINT8_MAX, "its length is one byte");
-
-static uint8_t *put_home(uint8_t *out, const struct wire_home *h)
-{
-	size_t host = strnlen(h->host, WIRE_HOST_MAX);
-
-	assert(host > 0 && h->udp_port != 0);
-	*out++ = FIELD_HOME;
-	*out++ = (uint8_t)(HOME_FIXED + host);
-	out = put_bytes(out, h->key, WIRE_KEY_SIZE);
-	out = put_fixed(out, h->udp_port, 2);
-	out = put_fixed(out, h->tls_port, 2);
-	return put_bytes(out, h->host, host);
-}
 
 size_t wire_record_encode(uint8_t *out, const struct wire_record *r)
 {
@@ -344,49 +329,17 @@ size_t wire_record_encode(uint8_t *out, const struct wire_record *r)
 	at = put_fixed(at, r->sequence, 8);
 	at = put_fixed(at, r->lifetime_s, 4);
 	for (size_t i = 0; i < r->n_homes; i++)
-		at = put_home(at, &r->homes[i]);
+		at = put_home(put_field(at, FIELD_HOME, 1, home_size(&r->homes[i])), &r->homes[i]);
 	return (size_t)(put_bytes(at, r->signature, sizeof(r->signature)) - out);
 }
 
-static bool host_valid(const char *host, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (host[i] < 0x21 || host[i] > 0x7e)
-			return false;
-	return true;
-}
-
-static void get_home(struct reader *r, struct wire_home *h)
-{
-	size_t host;
-
-	get_bytes(r, h->key, WIRE_KEY_SIZE);
-	h->udp_port = (uint16_t)get_fixed(r, 2);
-	h->tls_port = (uint16_t)get_fixed(r, 2);
-	host = (size_t)(r->end - r->at);
-	if (r->bad || host == 0 || host > WIRE_HOST_MAX) {
-		r->bad = true;
-		return;
-	}
-	get_bytes(r, h->host, host);
-	if (h->udp_port == 0 || !host_valid(h->host, host))
-		r->bad = true;
-}
-
 /* Of an unknown tag the value is skipped. */
-static void get_field(struct reader *r, struct wire_record *out)
+static void get_record_field(struct reader *r, struct wire_record *out)
 {
-	uint8_t tag = (uint8_t)get_fixed(r, 1);
-	size_t size = (size_t)get_fixed(r, 1);
 	struct reader value;
+	uint8_t tag;
 
-	if (r->bad || size > (size_t)(r->end - r->at)) {
-		r->bad = true;
-		return;
-	}
-	value = (struct reader){ r->at, r->at + size, false };
-	r->at += size;
-	if (tag != FIELD_HOME)
+	if (!get_field(r, &tag, 1, &value) || tag != FIELD_HOME)
 		return;
 	if (out->n_homes == WIRE_HOMES_MAX) {
 		r->bad = true;
@@ -411,7 +364,7 @@ ssize_t wire_record_decode(struct wire_record *out, const uint8_t *data, size_t 
 	record.sequence = get_fixed(&r, 8);
 	record.lifetime_s = (uint32_t)get_fixed(&r, 4);
 	while (!r.bad && r.at < r.end)
-		get_field(&r, &record);
+		get_record_field(&r, &record);
 	if (r.bad || record.sequence > WIRE_VARINT_MAX)
 		return GW_E_FORMAT;
 	memcpy(record.signature, data + len - RECORD_SIGNATURE, RECORD_SIGNATURE);

@@ -18,6 +18,7 @@ enum {
 	WIRE_CHAIN_MAX = 500,
 	WIRE_LINKS_MAX = 2,
 	WIRE_CA_HINT = 4,
+	WIRE_CHAIN_HEAD = 1 + WIRE_KEY_SIZE + WIRE_CA_HINT, /* before the links */
 	WIRE_MANIFEST_MAX = 65535,
 	WIRE_MANIFEST_CAS_MAX = 3, /* beside the network key */
 	WIRE_MANIFEST_BEACONS_MAX = 4,
@@ -59,7 +60,7 @@ struct wire_chain {
 	uint8_t ca[WIRE_CA_HINT]; /* first bytes of the first link's signer */
 	size_t n_links;
 	struct wire_certificate links[WIRE_LINKS_MAX];
-	/* set by the decoder, in the decoded bytes: what each signature is over, without its context */
+	/* set by the decoder, in the decoded bytes: what each signature is over, after context and network */
 	struct {
 		const uint8_t *data;
 		size_t len;
@@ -72,9 +73,10 @@ size_t wire_certificate_signed(uint8_t *out, const uint8_t network[WIRE_KEY_SIZE
 			       const struct wire_certificate *c);
 /* At most WIRE_CHAIN_MAX bytes.  0: it would be longer, or a field is out of range. */
 size_t wire_chain_encode(uint8_t *out, const struct wire_chain *c);
-/* GW_E_FORMAT: malformed, too long, unknown version, a text of a wrong form, a field twice that may be
- * there once, too many, a field of a delegate in a member's, not before >= not after; GW_E_VERSION: an unknown critical tag
- * or flag.  Of the form only: that a delegate comes first, and rights, are for trust/. */
+/* GW_E_FORMAT: malformed, too long, unknown version, a text of a wrong form, a field twice that may be there
+ * once, the same name, prefix or group twice, too many, a field of a delegate in a member's, not before >=
+ * not after; GW_E_VERSION: an unknown critical tag or flag.  Of the form only: that a delegate comes first, and
+ * rights, are for trust/. */
 ssize_t wire_chain_decode(struct wire_chain *out, const uint8_t *data, size_t len);
 
 /* --- manifests --- */
@@ -84,7 +86,7 @@ ssize_t wire_chain_decode(struct wire_chain *out, const uint8_t *data, size_t le
 
 struct wire_manifest {
 	uint8_t network[WIRE_KEY_SIZE];
-	uint64_t sequence;
+	uint64_t sequence; /* up to WIRE_VARINT_MAX */
 	uint32_t issued, expires;
 	char name[WIRE_NAME_MAX + 1];
 	size_t n_cas;
@@ -101,9 +103,11 @@ struct wire_manifest {
 		[WIRE_SIGNATURE_SIZE]; /* over MANIFEST_CONTEXT || SHA-256 of all before it */
 };
 
-/* `size` is the room at `out`.  0: it does not fit, or would be longer than WIRE_MANIFEST_MAX. */
+/* `size` is the room at `out`.  0: it does not fit, would be longer than WIRE_MANIFEST_MAX, or would not be
+ * decoded. */
 size_t wire_manifest_encode(uint8_t *out, size_t size, const struct wire_manifest *m);
-/* As wire_chain_decode(); a list that does not ascend strictly is GW_E_FORMAT; so is an empty name. */
+/* As wire_chain_decode(); GW_E_FORMAT is also: no name, a list that is empty or does not ascend strictly,
+ * issued >= expires, two CAs (the network key is one) whose keys begin with the same WIRE_CA_HINT bytes. */
 ssize_t wire_manifest_decode(struct wire_manifest *out, const uint8_t *data, size_t len);
 
 /* --- invites: the bytes between base32 and the checksum --- */
@@ -117,8 +121,10 @@ struct wire_invite {
 	struct wire_home beacons[WIRE_INVITE_BEACONS_MAX];
 };
 
-/* From the version on (the word's type and check are crypto/'s); at most WIRE_INVITE_MAX bytes.  0: too long. */
+/* From the version on (the word's type and check are crypto/'s); at most WIRE_INVITE_MAX bytes.  0: it would
+ * not be decoded. */
 size_t wire_invite_encode(uint8_t *out, const struct wire_invite *i);
+/* As wire_chain_decode(), but an unknown version is GW_E_VERSION.  The chain is not looked at. */
 ssize_t wire_invite_decode(struct wire_invite *out, const uint8_t *data, size_t len);
 
 /* --- the payload of a knock (section 19) --- */
