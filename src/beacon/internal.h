@@ -150,7 +150,7 @@ struct beacon_network {
 };
 
 /* Those that claim one name: at most NAME_CHAINS_MAX. */
-struct beacon_name {
+struct member_name {
 	struct keymap_item by_hash;
 	struct list chains;
 	size_t count;
@@ -160,7 +160,7 @@ struct published {
 	struct list_item by_network, by_name, by_session;
 	struct timer ends;
 	struct beacon_network *network;
-	struct beacon_name *name;
+	struct member_name *name;
 	struct session *session; /* that has stored it last */
 	struct account *owner;
 	struct member member;
@@ -169,7 +169,7 @@ struct published {
 void networks_init(struct beacon *b);
 void networks_clear(struct beacon *b);
 /* It has come whole; answers it. */
-void networks_take(struct session *s, uint64_t request, enum item_kind kind, const uint8_t *data,
+void networks_take(struct session *s, uint64_t request, enum stored_kind kind, const uint8_t *data,
 		   size_t len, gw_time now);
 void networks_fetch(struct session *s, const struct beacon_frame *f, gw_time now);
 void networks_forget(struct session *s, gw_time now); /* it is gone, and not registered */

@@ -57,13 +57,13 @@ static void append(struct arriving *a, const struct beacon_frame *f, gw_time now
 	a->len += f->item.len;
 	if (a->len < a->total)
 		return;
-	networks_take(a->session, a->request, (enum item_kind)a->kind, a->bytes, a->total, now);
+	networks_take(a->session, a->request, (enum stored_kind)a->kind, a->bytes, a->total, now);
 	drop_arriving(a);
 }
 
 static bool may_be(uint64_t kind, size_t total)
 {
-	return kind == ITEM_MANIFEST || (kind == ITEM_CHAIN && total <= WIRE_CHAIN_MAX);
+	return kind == STORED_MANIFEST || (kind == STORED_CHAIN && total <= WIRE_CHAIN_MAX);
 }
 
 static void begin(struct session *s, const struct beacon_frame *f, gw_time now)
@@ -81,8 +81,8 @@ static void begin(struct session *s, const struct beacon_frame *f, gw_time now)
 		return;
 	}
 	if (f->item.len == f->item.total) {
-		networks_take(s, request, (enum item_kind)f->item.kind, f->item.bytes, f->item.len,
-			      now);
+		networks_take(s, request, (enum stored_kind)f->item.kind, f->item.bytes,
+			      f->item.len, now);
 		return;
 	}
 	a = arriving_new(s, f);

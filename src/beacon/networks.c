@@ -89,7 +89,7 @@ static void join_session(struct published *p, struct session *s)
 
 static void unpublish(struct beacon *b, struct published *p, gw_time now)
 {
-	struct beacon_name *name = p->name;
+	struct member_name *name = p->name;
 
 	leave_session(p);
 	list_remove(&p->by_network);
@@ -104,16 +104,16 @@ static void unpublish(struct beacon *b, struct published *p, gw_time now)
 	free(name);
 }
 
-static struct beacon_name *find_name(const struct beacon *b, const uint8_t *hash)
+static struct member_name *find_name(const struct beacon *b, const uint8_t *hash)
 {
 	struct keymap_item *i = keymap_get(&b->names, hash);
 
-	return i ? container_of(i, struct beacon_name, by_hash) : NULL;
+	return i ? container_of(i, struct member_name, by_hash) : NULL;
 }
 
-static struct beacon_name *get_name(struct beacon *b, const uint8_t *hash)
+static struct member_name *get_name(struct beacon *b, const uint8_t *hash)
 {
-	struct beacon_name *n = find_name(b, hash);
+	struct member_name *n = find_name(b, hash);
 
 	if (n)
 		return n;
@@ -129,7 +129,7 @@ static struct beacon_name *get_name(struct beacon *b, const uint8_t *hash)
 	return n;
 }
 
-static struct published *of_key(const struct beacon_name *n, const uint8_t *key)
+static struct published *of_key(const struct member_name *n, const uint8_t *key)
 {
 	if (n)
 		list_each(&n->chains, i, next) {
@@ -148,7 +148,7 @@ static bool holds(const struct beacon *b, const struct published *p, gw_time now
 
 /* Of those that claim the name one may have to go: that holds no more, or for a CA's the delegated
  * one that was stored first.  NULL: none. */
-static struct published *one_to_go(const struct beacon *b, const struct beacon_name *n,
+static struct published *one_to_go(const struct beacon *b, const struct member_name *n,
 				   const struct member *for_this, gw_time now)
 {
 	struct published *delegated = NULL;
@@ -178,7 +178,7 @@ static void drop_former_names(struct session *s, const struct published *present
 
 /* Into `name`, where there is room. */
 static struct published *published_new(struct session *s, struct beacon_network *w,
-				       struct beacon_name *name, gw_time now)
+				       struct member_name *name, gw_time now)
 {
 	struct beacon *b = s->beacon;
 	struct published *p = calloc(1, sizeof(*p));
@@ -204,7 +204,7 @@ static enum result_status add_chain(struct session *s, struct beacon_network *w,
 {
 	struct beacon *b = s->beacon;
 	uint8_t hash[KEY_SIZE];
-	struct beacon_name *name;
+	struct member_name *name;
 	struct published *gone;
 
 	if (b->chain_ends.count >= b->limits.names || s->key->chains >= b->limits.key_names)
@@ -333,10 +333,10 @@ static void take_manifest(struct session *s, uint64_t request, const uint8_t *da
 	manifest_clear(&m);
 }
 
-void networks_take(struct session *s, uint64_t request, enum item_kind kind, const uint8_t *data,
+void networks_take(struct session *s, uint64_t request, enum stored_kind kind, const uint8_t *data,
 		   size_t len, gw_time now)
 {
-	if (kind == ITEM_MANIFEST)
+	if (kind == STORED_MANIFEST)
 		take_manifest(s, request, data, len, now);
 	else
 		take_chain(s, request, data, len, now);
@@ -360,7 +360,7 @@ static void fetch_manifest(struct session *s, const struct beacon_frame *f)
 
 static void fetch_chains(struct session *s, const struct beacon_frame *f, gw_time now)
 {
-	const struct beacon_name *n = find_name(s->beacon, f->fetch.key);
+	const struct member_name *n = find_name(s->beacon, f->fetch.key);
 	size_t found = 0;
 
 	if (n)
@@ -382,9 +382,9 @@ void networks_fetch(struct session *s, const struct beacon_frame *f, gw_time now
 	b->stats.lookups++;
 	if (!budget_take(b, s->key, s->source, METER_LOOKUPS, 1, now))
 		session_result(s, f->fetch.request, RESULT_LIMIT, 0);
-	else if (f->fetch.kind == ITEM_MANIFEST)
+	else if (f->fetch.kind == STORED_MANIFEST)
 		fetch_manifest(s, f);
-	else if (f->fetch.kind == ITEM_CHAIN)
+	else if (f->fetch.kind == STORED_CHAIN)
 		fetch_chains(s, f, now);
 	else
 		session_result(s, f->fetch.request, RESULT_BAD, 0);

@@ -66,7 +66,7 @@ enum result_status {
 };
 
 /* What STORE, FETCH and ITEM are about; others are decoded, too. */
-enum item_kind { ITEM_MANIFEST = 1, ITEM_CHAIN = 2 };
+enum stored_kind { STORED_MANIFEST = 1, STORED_CHAIN = 2 };
 
 enum channel_reason {
 	CHANNEL_NOT_HERE = 1,

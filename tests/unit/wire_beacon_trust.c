@@ -46,7 +46,7 @@ static struct beacon_frame item(uint64_t type, size_t total, size_t offset, size
 	memset(&f, 0, sizeof(f));
 	f.type = type;
 	f.item.request = 7;
-	f.item.kind = ITEM_MANIFEST;
+	f.item.kind = STORED_MANIFEST;
 	f.item.total = total;
 	f.item.offset = offset;
 	f.item.bytes = part;
@@ -157,7 +157,7 @@ static void bytes_of_fetch(void **state)
 	assert_int_equal(decode(&f, TEXT("\x1f\x24\x05\x02" KEY "\x44\x01")), 38);
 	assert_int_equal(f.type, BEACON_FETCH);
 	assert_int_equal(f.fetch.request, 5);
-	assert_int_equal(f.fetch.kind, ITEM_CHAIN);
+	assert_int_equal(f.fetch.kind, STORED_CHAIN);
 	assert_memory_equal(f.fetch.key, KEY, WIRE_KEY_SIZE);
 	assert_int_equal(f.fetch.sequence, 0x401);
 }
