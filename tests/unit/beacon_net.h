@@ -20,18 +20,21 @@
 #include "quic/link.h"
 #include "store/store.h"
 
-enum { CLIENTS = 4, FRAMES_MAX = 256, DATAGRAMS_MAX = 2048 };
+enum { CLIENTS = 6, FRAMES_MAX = 256, DATAGRAMS_MAX = 2048 };
 
 /* A frame that came, with the bytes that it points to. */
 struct seen_frame {
 	struct beacon_frame f;
-	uint8_t record[WIRE_RECORD_MAX];
+	uint8_t record[WIRE_ITEM_PART]; /* or part of an item */
 };
 
 struct client {
 	struct identity id;
 	struct rng rng;
 	struct tls_context tls;
+	struct knock_self self;
+	uint64_t wall_ms; /* its clock at wall_at */
+	gw_time wall_at;
 	struct link_host host;
 	struct link *link; /* NULL: closed */
 	struct addr at;
@@ -106,6 +109,11 @@ size_t net_record(struct net *w, int i, uint64_t sequence, uint32_t lifetime_s,
 uint64_t net_publish(struct net *w, int i, const uint8_t *record, size_t len);
 /* Returns the RECORD or RESULT that answers. */
 const struct seen_frame *net_lookup(struct net *w, int i, const uint8_t *key, uint64_t flags);
+/* STORE: the answer's status. */
+uint64_t net_store(struct net *w, int i, enum stored_kind kind, const uint8_t *data, size_t len);
+/* FETCH: returns the RESULT; the ITEMs are among the frames. */
+const struct seen_frame *net_fetch(struct net *w, int i, enum stored_kind kind, const uint8_t *key,
+				   uint64_t sequence);
 void net_open(struct net *w, int i, uint64_t channel, const uint8_t *key);
 void net_close_channel(struct net *w, int i, uint64_t channel);
 
