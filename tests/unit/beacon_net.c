@@ -178,18 +178,30 @@ static void answer_ops(struct net *w)
 	}
 }
 
+/* The first packet since it last dialled. */
+static void note_initial(struct client *c, const struct batch *b)
+{
+	if (c->initial_len > 0)
+		return;
+	c->initial_len = b->segment < b->len ? b->segment : b->len;
+	memcpy(c->initial, b->data, c->initial_len);
+}
+
 static void pump(struct net *w)
 {
 	struct batch b = { .data = w->batch, .capacity = sizeof(w->batch) };
 
 	for (int i = 0; i < CLIENTS; i++)
-		while (link_transmit(&w->c[i].host, &b, w->now))
+		while (link_transmit(&w->c[i].host, &b, w->now)) {
+			note_initial(&w->c[i], &b);
 			if (!w->c[i].cut)
 				put(w, &w->c[i].at, &w->at, w->c[i].via, true, b.data, b.len,
 				    b.segment);
+		}
 	answer_ops(w);
 	while (beacon_transmit(w->beacon, &b, w->now)) {
 		assert_true(b.len > 0 && b.segment > 0);
+		w->answers++;
 		put(w, &w->at, &b.path.remote, b.path.via, false, b.data, b.len, b.segment);
 	}
 }
@@ -282,6 +294,7 @@ void net_dial(struct net *w, int i)
 	c->error = 0;
 	c->close_code = 0;
 	c->up = false;
+	c->initial_len = 0;
 	c->link = link_dial(&c->host, w->id.key, &path, w->now);
 	assert_non_null(c->link);
 }

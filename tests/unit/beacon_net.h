@@ -37,6 +37,8 @@ struct client {
 	gw_time wall_at;
 	struct link_host host;
 	struct link *link; /* NULL: closed */
+	uint8_t initial[1500];
+	size_t initial_len; /* its first packet since it last dialled; 0: not yet sent */
 	struct addr at;
 	uint32_t via; /* the beacon's conduit that its datagrams come by */
 	uint64_t incarnation, started_ms;
@@ -76,6 +78,7 @@ struct net {
 	struct store *store;
 	bool store_fails;
 	size_t forwarded; /* batches of the fast path */
+	size_t answers;   /* batches that the beacon has sent */
 	struct client c[CLIENTS];
 	struct packet *head, *tail;
 	uint8_t batch[BATCH_CAPACITY_MIN];
