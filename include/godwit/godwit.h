@@ -80,6 +80,7 @@ enum godwit_error {
 	GODWIT_E_PROTOCOL = -29,
 	GODWIT_E_AGAIN = -30,
 	GODWIT_E_KIND = -31,
+	GODWIT_E_POLICY = -32,
 };
 
 /* A sentence fragment for people ("the peer offers no such service"), and a stable word for
@@ -106,6 +107,7 @@ typedef struct godwit_options {
 	uint64_t memory_limit;     /* bytes of receive buffers, all streams together; 256 MiB */
 	const char *congestion;    /* "bbr" or "cubic"; NULL: the default */
 	bool relay_only;           /* never show or use an IP address: all goes by a beacon */
+	bool audit;                /* GODWIT_EVENT_AUDIT shall come */
 } godwit_options;
 
 void godwit_options_init(godwit_options *options);
@@ -209,6 +211,50 @@ int godwit_ticket_parse(const char *text, godwit_ticket *out);
 /* WHO[/SERVICE]: an address or a ticket.  Fills key, service, endpoints and beacons. */
 int godwit_destination_parse(const char *text, godwit_ticket *out);
 
+/* --- networks: keys that a CA vouches for (docs/protocol.md, section 17) --- */
+
+enum { GODWIT_NAME_SIZE = 64, GODWIT_GROUP_SIZE = 33, GODWIT_GROUPS_MAX = 8 };
+enum { GODWIT_CHAIN_MAX = 500, GODWIT_MANIFEST_MAX = 65535 };
+
+/* Know the network of that key, or what is new of it: its signed manifest (len 0: not seen yet; peers and
+ * beacons bring newer ones), and this node's certificate chain (len 0: none; what is known stays).
+ * GODWIT_E_FORMAT, _VERSION (a critical field that is not known), _LIMIT (16 networks), else
+ * _INVALID; `*why` (or NULL) gets a sentence fragment. */
+int godwit_network_set(godwit_node *node, const uint8_t network[GODWIT_KEY_SIZE],
+		       const uint8_t *manifest, size_t manifest_len, const uint8_t *chain,
+		       size_t chain_len, const char **why);
+void godwit_network_drop(godwit_node *node, const uint8_t network[GODWIT_KEY_SIZE]);
+
+typedef struct godwit_network_info {
+	uint8_t key[GODWIT_KEY_SIZE];
+	char name[GODWIT_NAME_SIZE]; /* by the manifest; "" not seen yet */
+	uint64_t sequence;           /* of the manifest; 0: not seen yet */
+	uint32_t issued, expires;    /* seconds since 1970 */
+	bool member;                 /* this node is one */
+	char own_name[GODWIT_NAME_SIZE];
+	uint32_t not_before, not_after; /* of its certificate */
+	const char *trouble;            /* why that is of no use at present, or NULL */
+} godwit_network_info;
+
+size_t godwit_node_networks(const godwit_node *node, godwit_network_info *out, size_t max);
+/* The signed bytes: how many there are; they are written when they fit. */
+size_t godwit_network_manifest(const godwit_node *node, const uint8_t network[GODWIT_KEY_SIZE],
+			       uint8_t *out, size_t size);
+
+typedef struct godwit_member_info {
+	uint8_t key[GODWIT_KEY_SIZE];
+	char name[GODWIT_NAME_SIZE];
+	size_t n_groups;
+	char groups[GODWIT_GROUPS_MAX][GODWIT_GROUP_SIZE];
+	uint32_t not_before, not_after;
+	bool ephemeral, delegated; /* delegated: by an invite, not by a CA */
+	uint64_t serial;
+} godwit_member_info;
+
+/* Those that have shown it, and whose certificates hold at present. */
+size_t godwit_network_members(const godwit_node *node, const uint8_t network[GODWIT_KEY_SIZE],
+			      godwit_member_info *out, size_t max);
+
 /* --- who may do what (deny by default) --- */
 
 /* Offer a service; park_timeout_ms GODWIT_NEVER: the node's default.
@@ -218,23 +264,49 @@ int godwit_listen(godwit_node *node, const char *service, uint64_t park_timeout_
  * in. */
 int godwit_listen_datagrams(godwit_node *node, const char *service, uint64_t park_timeout_ms);
 void godwit_unlisten(godwit_node *node, const char *service);
-/* `key` NULL: any key.  `service` NULL: every service. */
+
+/* Rules.  What none of them allows is denied, but without any about dialling every key may be dialled.
+ * The same rule may be given several times, and is there until it was taken back as often; to take back
+ * one that is not there does nothing.  They count for what begins from then on: for what is live,
+ * godwit_recheck().
+ * GODWIT_E_INVALID: no valid name of a service (as above) or group (1..32 of a-z 0-9 -, first no -);
+ * _LIMIT: there are 65,536 rules; _NOMEM. */
+
+/* Let a key (NULL: any) use a service (NULL: every one). */
 int godwit_allow(godwit_node *node, const char *service, const uint8_t *key);
 void godwit_disallow(godwit_node *node, const char *service, const uint8_t *key);
+/* Let the valid members of a network use it: those of a group, or all (NULL). */
+int godwit_allow_network(godwit_node *node, const char *service,
+			 const uint8_t network[GODWIT_KEY_SIZE], const char *group);
+void godwit_disallow_network(godwit_node *node, const char *service,
+			     const uint8_t network[GODWIT_KEY_SIZE], const char *group);
+/* Let this node dial a key (NULL: any), or the valid members of a network. */
+int godwit_allow_dial(godwit_node *node, const uint8_t *key);
+void godwit_disallow_dial(godwit_node *node, const uint8_t *key);
+int godwit_allow_dial_network(godwit_node *node, const uint8_t network[GODWIT_KEY_SIZE],
+			      const char *group);
+void godwit_disallow_dial_network(godwit_node *node, const uint8_t network[GODWIT_KEY_SIZE],
+				  const char *group);
+/* After rules were taken back (or the first about dialling was given): streams that they no longer
+ * allow fail at once, here with GODWIT_E_POLICY and at the peer with GODWIT_E_DENIED, and what has
+ * been received of them and not been consumed is dropped.  So do dials and pings of peers that may not
+ * be dialled.  A peer that may use nothing here, and from which nothing is wanted, is disconnected. */
+void godwit_recheck(godwit_node *node);
 
 /* --- peers --- */
 
 /* A hint of where the peer may be ("198.51.100.2:41641"); up to 8 are kept, what was learned from
- * the peer itself first.  GODWIT_E_FORMAT, _INVALID, _SELF, _KEY, _LIMIT. */
+ * the peer itself first, whether it may be dialled or not.  GODWIT_E_FORMAT, _INVALID, _SELF, _KEY,
+ * _LIMIT. */
 int godwit_add_endpoint(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE],
 			const char *endpoint);
 /* All that a ticket says about where its node is. */
 void godwit_add_ticket(godwit_node *node, const godwit_ticket *ticket);
 /* Dial unless connected; a PEER event tells of each success, and of failures for as long as it is
- * tried. */
+ * tried.  GODWIT_E_SELF, _KEY, _LIMIT; _POLICY: this node's own rules do not let it dial that key. */
 int godwit_dial(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE]);
 /* An authenticated round trip: a PONG event with `*id`.  Dials first when needed.
- * GODWIT_E_LIMIT: 16 wait for an answer already. */
+ * As godwit_dial(), and GODWIT_E_LIMIT: 16 wait for an answer already. */
 int godwit_ping(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE], uint64_t *id);
 /* Stop to try: dials and pings of this peer are given up, its streams go on. */
 void godwit_undial(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE]);
@@ -300,7 +372,8 @@ int godwit_debug(godwit_node *node, const char *fault);
 /* --- streams --- */
 
 /* Open a stream; bytes may be written at once.  They travel when the peer is connected.
- * GODWIT_E_SELF, _KEY, _INVALID, _LIMIT, _NOMEM. */
+ * GODWIT_E_SELF, _KEY, _INVALID, _LIMIT, _NOMEM; _POLICY: this node's own rules do not let it dial that
+ * key, though it be connected. */
 int godwit_stream_open(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE], const char *service,
 		       godwit_stream **out);
 void godwit_stream_set_park_timeout(godwit_stream *stream, uint64_t milliseconds);
@@ -362,6 +435,8 @@ typedef enum godwit_event_type {
 	GODWIT_EVENT_IDENTITY_IN_USE, /* a newer process has this key: stop */
 	GODWIT_EVENT_NETWORK,         /* this host's addresses changed */
 	GODWIT_EVENT_BEACONS,         /* godwit_node_beacons() or _registered() has news */
+	GODWIT_EVENT_MANIFEST,        /* `key`: of a network, which others have told a newer one */
+	GODWIT_EVENT_AUDIT,           /* what was decided about a peer; options.audit */
 } godwit_event_type;
 
 enum {
@@ -373,19 +448,38 @@ enum {
 	GODWIT_STREAM_FAILED = 32,
 };
 
+typedef enum godwit_audit_what {
+	GODWIT_AUDIT_KNOCK,       /* somebody's first packet was refused */
+	GODWIT_AUDIT_CERTIFICATE, /* what it has shown does not hold */
+	GODWIT_AUDIT_MANIFEST,    /* one that came was refused */
+	GODWIT_AUDIT_OPEN,        /* a stream to a service of ours was taken, or refused */
+	GODWIT_AUDIT_END,         /* such a stream has ended */
+} godwit_audit_what;
+
+typedef struct godwit_audit {
+	godwit_audit_what what;
+	bool allowed;
+	bool key_known; /* it has proved that it has the event's `key` */
+	char service[GODWIT_SERVICE_SIZE];
+	const char *why;             /* a sentence fragment, or NULL */
+	uint64_t tx_bytes, rx_bytes; /* END */
+	size_t lost;                 /* entries before it that came too fast */
+} godwit_audit;
+
 typedef struct godwit_event {
 	godwit_event_type type;
 	godwit_stream *stream;               /* STREAM */
 	unsigned flags;                      /* STREAM: GODWIT_STREAM_* */
-	uint8_t key[GODWIT_KEY_SIZE];        /* PEER, PONG */
+	uint8_t key[GODWIT_KEY_SIZE];        /* PEER, PONG, MANIFEST, AUDIT */
 	godwit_peer_state state;             /* PEER */
 	int error;                           /* PEER: why it failed */
 	uint64_t ping_id;                    /* PONG */
 	uint64_t rtt_us;                     /* PONG */
-	char endpoint[GODWIT_ENDPOINT_SIZE]; /* PONG, PEER connected: when direct */
+	char endpoint[GODWIT_ENDPOINT_SIZE]; /* PONG, AUDIT, PEER connected: when direct */
 	bool relayed;                        /* the same: through a beacon */
 	char relay[GODWIT_RELAY_SIZE];       /* which */
-	char transport[4];                   /* "udp" or "tls" */
+	char transport[4];                   /* "udp" or "tls"; not of AUDIT */
+	godwit_audit audit;                  /* AUDIT */
 } godwit_event;
 
 /* False when there is none (and everything queued has been sent). */

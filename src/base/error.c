@@ -42,6 +42,7 @@ static const struct entry ENTRIES[] = {
 	{ "protocol", "the peer broke the protocol" },
 	{ "again", "nothing to do now" },
 	{ "kind", "the service is of the other kind (UDP, or not UDP)" },
+	{ "policy", "this node's own policy does not allow it" },
 };
 
 static const struct entry *find(int code)

@@ -19,7 +19,7 @@ enum gw_error {
 	GW_E_VERSION = -9,      /* a version this build does not know */
 	GW_E_SELF = -10,        /* that is this node's own address */
 	GW_E_UNREACHABLE = -11, /* no way to the peer is known, or none answered */
-	GW_E_DENIED = -12,      /* policy says no */
+	GW_E_DENIED = -12,      /* the peer's policy says no */
 	GW_E_NO_SERVICE = -13,  /* the peer offers no such service */
 	GW_E_TARGET = -14,      /* the service is there, its target refused or is down */
 	GW_E_RESTARTED = -15,   /* the peer is a new process and has lost its streams */
@@ -38,7 +38,8 @@ enum gw_error {
 	GW_E_CLOSED = -28,   /* the object is closed already */
 	GW_E_PROTOCOL = -29, /* the peer broke the protocol */
 	GW_E_AGAIN = -30,    /* nothing to do now */
-	GW_E_KIND = -31, /* a service of datagrams where one of bytes was meant, or the reverse */
+	GW_E_KIND = -31,   /* a service of datagrams where one of bytes was meant, or the reverse */
+	GW_E_POLICY = -32, /* our own policy says no */
 };
 
 /* Short text ("unreachable"); `error_name` gives the machine-readable form ("unreachable",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/agent_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,35 +163,57 @@ struct home *agent_home(const struct agent *a)
 
 /* --- who may what --- */
 
-/* Calls `fn` with the key (NULL: any) of each entry of an offer's list. */
-static void each_key(const json_t *allow, void (*fn)(struct agent *, const char *, const uint8_t *),
-		     struct agent *a, const char *service)
+/* The key of an entry of resolve_allow(), or NULL: any. */
+static const uint8_t *key_of(const json_t *entry, uint8_t key[GODWIT_KEY_SIZE])
 {
-	const json_t *one;
-	size_t i;
+	const char *who = json_string_value(entry);
+	int rv;
 
-	json_array_foreach(allow, i, one) {
+	if (strcmp(who, "any") == 0)
+		return NULL;
+	rv = godwit_address_parse(who, key);
+	assert(rv == 0);
+	return key;
+}
+
+/* What grant() has given to the first `count` of a list. */
+static void take_back(struct agent *a, const char *service, const json_t *allow, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
 		uint8_t key[GODWIT_KEY_SIZE];
-		const char *who = json_string_value(one);
+		const uint8_t *who = key_of(json_array_get(allow, i), key);
 
-		if (strcmp(who, "any") == 0)
-			fn(a, service, NULL);
-		else if (godwit_address_parse(who, key) == 0)
-			fn(a, service, key);
+		godwit_disallow(a->node, service, who);
+		godwit_disallow(a->node, BENCH_SERVICE, who);
 	}
 }
 
 /* Every node serves the bench to whoever may use anything. */
-static void grant(struct agent *a, const char *service, const uint8_t *key)
+static int grant_one(struct agent *a, const char *service, const uint8_t *who)
 {
-	(void)godwit_allow(a->node, service, key);
-	(void)godwit_allow(a->node, BENCH_SERVICE, key);
+	int rv = godwit_allow(a->node, service, who);
+
+	if (rv < 0)
+		return rv;
+	rv = godwit_allow(a->node, BENCH_SERVICE, who);
+	if (rv < 0)
+		godwit_disallow(a->node, service, who);
+	return rv;
 }
 
-static void take_back(struct agent *a, const char *service, const uint8_t *key)
+/* On failure nothing is granted. */
+static int grant(struct agent *a, const char *service, const json_t *allow)
 {
-	godwit_disallow(a->node, service, key);
-	godwit_disallow(a->node, BENCH_SERVICE, key);
+	for (size_t i = 0; i < json_array_size(allow); i++) {
+		uint8_t key[GODWIT_KEY_SIZE];
+		int rv = grant_one(a, service, key_of(json_array_get(allow, i), key));
+
+		if (rv < 0) {
+			take_back(a, service, allow, i);
+			return rv;
+		}
+	}
+	return 0;
 }
 
 /* Names and tickets become addresses, so that lists do not change when names do. */
@@ -244,12 +267,29 @@ static void on_offer_too_large(void *user, size_t size, size_t limit)
 	fail_print(&f, false);
 }
 
+static int open_offer(struct agent *a, struct offer *o, const char *name, struct failure *f)
+{
+	int rv = expose_start(a->hub, name, &o->target, &o->expose);
+
+	if (rv < 0)
+		return explain_offer(f, rv, name);
+	rv = grant(a, name, o->allow);
+	if (rv < 0) {
+		expose_stop(o->expose);
+		return explain_offer(f, rv, name);
+	}
+	snprintf(o->name, sizeof(o->name), "%s", name);
+	expose_on_too_large(o->expose, on_offer_too_large, o);
+	o->next = a->offers;
+	a->offers = o;
+	return 0;
+}
+
 int agent_offer(struct agent *a, const char *name, const char *target, const json_t *allow,
 		struct offer **out, struct failure *f)
 {
 	struct offer *o = calloc(1, sizeof(*o));
 	const char *why;
-	int rv;
 
 	if (!o)
 		return fail_error(f, GODWIT_E_NOMEM, "service");
@@ -259,21 +299,11 @@ int agent_offer(struct agent *a, const char *name, const char *target, const jso
 				  "target \"%.80s\": %s", target, why);
 	}
 	o->allow = resolve_allow(a, allow, f);
-	if (!o->allow) {
+	if (!o->allow || open_offer(a, o, name, f) < 0) {
+		json_decref(o->allow);
 		free(o);
 		return -1;
 	}
-	rv = expose_start(a->hub, name, &o->target, &o->expose);
-	if (rv < 0) {
-		json_decref(o->allow);
-		free(o);
-		return explain_offer(f, rv, name);
-	}
-	snprintf(o->name, sizeof(o->name), "%s", name);
-	expose_on_too_large(o->expose, on_offer_too_large, o);
-	o->next = a->offers;
-	a->offers = o;
-	each_key(o->allow, grant, a, o->name);
 	*out = o;
 	return 0;
 }
@@ -286,11 +316,7 @@ void agent_withdraw(struct agent *a, struct offer *o)
 			break;
 		}
 	expose_stop(o->expose);
-	each_key(o->allow, take_back, a, o->name);
-	/* Others may have granted the bench service to the same keys. */
-	each_key(a->allow, grant, a, BENCH_SERVICE);
-	for (const struct offer *i = a->offers; i; i = i->next)
-		each_key(i->allow, grant, a, i->name);
+	take_back(a, o->name, o->allow, json_array_size(o->allow));
 	json_decref(o->allow);
 	free(o);
 }
@@ -472,7 +498,7 @@ static int serve_forward(struct agent *a, const char *text, struct failure *f)
 int agent_serve_settings(struct agent *a, const struct settings *s, struct failure *f)
 {
 	json_t *allow = json_array();
-	int rv = 0;
+	int rv;
 
 	for (size_t i = 0; i < s->at[SETTING_ALLOW].count; i++)
 		json_array_append_new(allow, json_string(s->at[SETTING_ALLOW].values[i]));
@@ -480,7 +506,9 @@ int agent_serve_settings(struct agent *a, const struct settings *s, struct failu
 	json_decref(allow);
 	if (!a->allow)
 		return -1;
-	each_key(a->allow, grant, a, BENCH_SERVICE);
+	rv = grant(a, BENCH_SERVICE, a->allow);
+	if (rv < 0)
+		return fail_error(f, rv, "--allow");
 	for (size_t i = 0; rv == 0 && i < s->at[SETTING_EXPOSE].count; i++)
 		rv = serve_expose(a, s->at[SETTING_EXPOSE].values[i], a->allow, f);
 	if (rv == 0)

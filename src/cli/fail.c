@@ -22,6 +22,8 @@ static const struct {
 	  "`godwit ticket`" },
 	{ GODWIT_E_DENIED, EXIT_DENIED,
 	  "on the other machine add --allow with this node's address (`godwit id`)" },
+	{ GODWIT_E_POLICY, EXIT_DENIED,
+	  "change this node's own rules, which say whom it may dial" },
 	{ GODWIT_E_NO_SERVICE, EXIT_FAILED,
 	  "on the other machine: godwit expose TARGET --as NAME, or godwit status" },
 	{ GODWIT_E_KIND, EXIT_FAILED,

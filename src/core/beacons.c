@@ -6,6 +6,7 @@
 #include "core/connection.h"
 #include "core/homes.h"
 #include "core/ladder.h"
+#include "core/networks.h"
 #include "core/outbox.h"
 #include "core/punch.h"
 #include "core/records.h"
@@ -93,6 +94,17 @@ struct beacon_ref *beacons_get(struct node *n, const uint8_t key[KEY_SIZE], cons
 	list_append(&n->refs, &b->all_link);
 	n->n_refs++;
 	return b;
+}
+
+struct beacon_ref *beacons_of_number(const struct node *n, uint64_t number)
+{
+	list_each(&n->refs, i, tmp) {
+		struct beacon_ref *b = container_of(i, struct beacon_ref, all_link);
+
+		if (b->number == number)
+			return b;
+	}
+	return NULL;
 }
 
 struct beacon_ref *beacons_of_path(struct node *n, const struct path *path)
@@ -467,6 +479,7 @@ void node_set_wall_clock(struct node *n, uint64_t wall_ms, gw_time now)
 	n->wall_at = now;
 	list_each(&n->refs, i, tmp)
 		container_of(i, struct beacon_ref, all_link)->clock_offset_ms -= by;
+	networks_clock_stepped(n, now);
 }
 
 void node_set_mapping(struct node *n, const struct addr *endpoint, gw_time now)

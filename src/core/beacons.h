@@ -33,6 +33,8 @@ bool beacons_can_relay(const struct beacon_ref *b);
 uint64_t node_wall_ms(const struct node *n, gw_time now);
 void beacons_close(struct node *n, gw_time now);
 
+/* NULL: it is gone. */
+struct beacon_ref *beacons_of_number(const struct node *n, uint64_t number);
 /* Whose datagram is it?  NULL: of none that we are connected to. */
 struct beacon_ref *beacons_of_path(struct node *n, const struct path *path);
 

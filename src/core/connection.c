@@ -38,11 +38,18 @@ static bool move_allowed(enum conn_state from, enum conn_state to)
 	return false;
 }
 
+void connection_opened(struct connection *c)
+{
+	c->node->n_half_open--;
+	c->node->n_unproven -= c->unproven;
+	c->unproven = false;
+}
+
 void connection_set_state(struct connection *c, enum conn_state state, gw_time now)
 {
 	assert(move_allowed(c->state, state));
 	if (c->state == CONN_HANDSHAKE && !c->dialler)
-		c->node->n_half_open--;
+		connection_opened(c);
 	c->state = state;
 	c->state_since = now;
 }

@@ -13,14 +13,17 @@
 struct connection *connection_dial(struct peer *p, const struct path *path, gw_time now);
 /* The same through a beacon, over a channel not yet opened. */
 struct connection *connection_dial_relayed(struct peer *p, struct beacon_ref *b, gw_time now);
-/* Of a client's Initial that we have accepted from that address; NULL: none. */
+/* Of a client's Initial with that destination id, which we have accepted from there; NULL: none. */
 struct connection *connection_of_initial(const struct node *n, const struct addr *remote,
-					 uint64_t dcid);
-/* The first datagram of an unknown connection.  NULL: not an acceptable Initial. */
-struct connection *connection_accept(struct node *n, const struct path *path, const uint8_t *data,
-				     size_t len, gw_time now);
-struct connection *connection_accept_relayed(struct node *n, struct beacon_ref *b, uint64_t channel,
-					     const uint8_t *data, size_t len, gw_time now);
+					 const uint8_t *dcid);
+struct guest;
+/* Of a first packet with that header, by `path`, or by a channel of `b` (not NULL).  Takes what the
+ * guest has shown.  NULL: out of memory, or the channel is in use. */
+struct connection *connection_accept(struct node *n, const struct path *path, struct beacon_ref *b,
+				     uint64_t channel, const ngtcp2_pkt_hd *hd,
+				     const struct guest *guest, gw_time now);
+/* An accepted one leaves the handshake. */
+void connection_opened(struct connection *c);
 void connection_free(struct connection *c);
 
 void connection_read(struct connection *c, const struct path *path, const uint8_t *data, size_t len,

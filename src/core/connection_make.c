@@ -6,6 +6,7 @@
 
 #include "core/connection_internal.h"
 #include "core/dgram.h"
+#include "core/door.h"
 #include "core/mtu.h"
 #include "core/outbox.h"
 #include "core/peer.h"
@@ -129,6 +130,7 @@ static struct connection *dial(struct peer *p, const struct route *r, gw_time no
 {
 	struct connection *c = connection_new(p->node, true, r, now);
 	struct sockaddr_storage store[2];
+	uint8_t knock[KNOCK_MAX];
 	ngtcp2_transport_params params;
 	ngtcp2_settings settings;
 	ngtcp2_path quic_path;
@@ -142,7 +144,8 @@ static struct connection *dial(struct peer *p, const struct route *r, gw_time no
 	fill_params(&params);
 	fill_path(&r->path, store, &quic_path);
 	random_cid(c->node, &scid, CID_SIZE);
-	random_cid(c->node, &dcid, 16);
+	random_cid(c->node, &dcid, KNOCK_DCID);
+	quic_client_token(&settings, knock, door_knock(p, &dcid, knock, now));
 	if (!register_cid(c, &scid) ||
 	    ngtcp2_conn_client_new(&c->quic, &dcid, &scid, &quic_path, NGTCP2_PROTO_VER_V1,
 				   &connection_callbacks, &settings, &params,
@@ -184,65 +187,65 @@ static uint64_t initial_key(const struct addr *remote, uint64_t dcid)
 }
 
 struct connection *connection_of_initial(const struct node *n, const struct addr *remote,
-					 uint64_t dcid)
+					 const uint8_t *dcid)
 {
-	uint64_t key = initial_key(remote, dcid);
+	uint64_t key = initial_key(remote, cid_key(dcid));
 	struct connection *c = map_get(&n->by_cid, key);
 
 	return c && c->odcid == key ? c : NULL;
 }
 
-static struct connection *accept_on(struct node *n, const struct route *r, const uint8_t *data,
-				    size_t len, gw_time now)
+static int make_server(struct connection *c, const struct route *r, const ngtcp2_pkt_hd *hd,
+		       const struct guest *guest, gw_time now)
 {
-	struct connection *c;
+	struct node *n = c->node;
 	struct sockaddr_storage store[2];
 	ngtcp2_transport_params params;
 	ngtcp2_settings settings;
 	ngtcp2_path quic_path;
-	ngtcp2_pkt_hd hd;
 	ngtcp2_cid scid;
 
-	if (ngtcp2_accept(&hd, data, len) != 0 || hd.version != NGTCP2_PROTO_VER_V1 ||
-	    hd.dcid.datalen < CID_SIZE)
-		return NULL;
-	c = connection_new(n, false, r, now);
-	if (!c)
-		return NULL;
 	fill_settings(c, &settings, now);
 	fill_params(&params);
-	quic_server_params(&params, &hd.dcid);
+	quic_server_params(&params, guest->retried ? &guest->odcid : &hd->dcid);
+	if (guest->retried)
+		quic_retried(&params, &settings, hd);
 	fill_path(&r->path, store, &quic_path);
 	random_cid(n, &scid, CID_SIZE);
 	if (!register_cid(c, &scid) ||
-	    ngtcp2_conn_server_new(&c->quic, &hd.scid, &scid, &quic_path, hd.version,
+	    ngtcp2_conn_server_new(&c->quic, &hd->scid, &scid, &quic_path, hd->version,
 				   &connection_callbacks, &settings, &params, &n->quic_pool.mem,
 				   c) != 0 ||
 	    tls_session_new(&c->tls, &n->tls, false, ALPN_NODE, c->quic, get_conn, c) < 0 ||
-	    map_put(&n->by_cid, initial_key(&r->path.remote, cid_key(hd.dcid.data)), c) < 0) {
+	    map_put(&n->by_cid, initial_key(&r->path.remote, cid_key(hd->dcid.data)), c) < 0) {
 		map_remove(&n->by_cid, cid_key(scid.data));
+		return GW_E_NOMEM;
+	}
+	c->odcid = initial_key(&r->path.remote, cid_key(hd->dcid.data));
+	return 0;
+}
+
+struct connection *connection_accept(struct node *n, const struct path *path, struct beacon_ref *b,
+				     uint64_t channel, const ngtcp2_pkt_hd *hd,
+				     const struct guest *guest, gw_time now)
+{
+	const struct route r = b ? route_through(b, channel) : (struct route){ .path = *path };
+	struct connection *c = connection_new(n, false, &r, now);
+
+	if (!c) {
+		credentials_free(guest->shown);
+		return NULL;
+	}
+	memcpy(c->knock_key, guest->key, KEY_SIZE);
+	c->shown = guest->shown;
+	c->unproven = !b && !guest->retried;
+	n->n_unproven += c->unproven;
+	if (make_server(c, &r, hd, guest, now) < 0) {
 		connection_free(c);
 		return NULL;
 	}
-	c->odcid = initial_key(&r->path.remote, cid_key(hd.dcid.data));
 	connection_schedule(c, now);
 	return c;
-}
-
-struct connection *connection_accept(struct node *n, const struct path *path, const uint8_t *data,
-				     size_t len, gw_time now)
-{
-	const struct route r = { .path = *path };
-
-	return accept_on(n, &r, data, len, now);
-}
-
-struct connection *connection_accept_relayed(struct node *n, struct beacon_ref *b, uint64_t channel,
-					     const uint8_t *data, size_t len, gw_time now)
-{
-	const struct route r = route_through(b, channel);
-
-	return accept_on(n, &r, data, len, now);
 }
 
 static void forget_cids(struct connection *c)
@@ -278,8 +281,10 @@ void connection_free(struct connection *c)
 	struct node *n = c->node;
 
 	if (c->state == CONN_HANDSHAKE && !c->dialler)
-		n->n_half_open--;
+		connection_opened(c);
 	forget_cids(c);
+	credentials_free(c->shown);
+	free(c->incoming);
 	if (c->path.via && !c->relay)
 		close_socket(c);
 	relayed_detach(c);

@@ -8,6 +8,7 @@
 #include "core/dgram.h"
 #include "core/peer.h"
 #include "core/punch.h"
+#include "core/recheck.h"
 #include "core/relayed.h"
 #include "core/stream.h"
 
@@ -89,7 +90,7 @@ static void set_timer(struct peer *p)
 {
 	gw_time at = time_min(time_min(p->dial_at, p->pinned_at), p->park_at);
 
-	at = time_min(at, punch_due(p));
+	at = time_min(time_min(at, p->part_at), punch_due(p));
 	/* Out of memory: the peer is looked at when anything else happens to it. */
 	(void)heap_set(&p->node->peer_timers, &p->timer, at);
 }
@@ -216,11 +217,23 @@ static void race_pinned(struct peer *p, gw_time now)
 	}
 }
 
-static void attempt(struct peer *p, gw_time now)
+bool dial_permitted(const struct peer *p)
 {
-	static const gw_time GAPS[] = { 200 * GW_MSEC, 300 * GW_MSEC, 500 * GW_MSEC };
-	gw_time gap = now - p->dial_started < REDIAL_FAST_FOR ? REDIAL_FAST : REDIAL_SLOW;
+	struct principal who = peer_principal(p->node, p->key);
 
+	if (policy_may_dial(&p->node->policy, &who))
+		return true;
+	list_each(&p->streams, i, tmp) {
+		const struct stream *s = container_of(i, struct stream, peer_link);
+
+		if (s->incoming && s->state == STREAM_LIVE)
+			return true;
+	}
+	return false;
+}
+
+static void race_all(struct peer *p, gw_time now)
+{
 	if (!has_endpoints(p) && !relayed_possible(p))
 		peer_raise(p, GW_E_UNREACHABLE);
 	relayed_attempt(p, now);
@@ -229,11 +242,20 @@ static void attempt(struct peer *p, gw_time now)
 
 		race(p, &path, now);
 	}
+	p->pinned_at = now + PINNED_DELAY;
+}
+
+static void attempt(struct peer *p, gw_time now)
+{
+	static const gw_time GAPS[] = { 200 * GW_MSEC, 300 * GW_MSEC, 500 * GW_MSEC };
+	gw_time gap = now - p->dial_started < REDIAL_FAST_FOR ? REDIAL_FAST : REDIAL_SLOW;
+
+	if (dial_permitted(p))
+		race_all(p, now);
 	if (p->attempts < sizeof(GAPS) / sizeof(GAPS[0]))
 		gap = GAPS[p->attempts];
 	p->attempts++;
 	p->dial_at = now + gap;
-	p->pinned_at = now + PINNED_DELAY;
 }
 
 static void fail_overdue(struct peer *p, gw_time now)
@@ -271,6 +293,8 @@ void dial_expire(struct peer *p, gw_time now)
 	dgram_expire(p, now);
 	if (now >= p->park_at)
 		fail_overdue(p, now);
+	if (now >= p->part_at)
+		recheck_part(p, now);
 	dial_reconsider(p, now);
 	if (now >= p->pinned_at) {
 		p->pinned_at = GW_NEVER;

@@ -25,6 +25,8 @@ size_t dial_racers(const struct peer *p);
 /* One way less: when none is left, that is the answer to who asked. */
 void dial_unreachable(struct peer *p, gw_time now);
 bool dial_active(const struct peer *p);
+/* By policy; but the peer's own streams are carried on, whoever dials. */
+bool dial_permitted(const struct peer *p);
 
 /* The peer's timer: next attempt, park timeouts. */
 void dial_schedule(struct peer *p, gw_time now);

@@ -14,6 +14,7 @@
 
 struct network {
 	struct list_item link;    /* node->networks */
+	bool is_news;             /* the application has not been told of its manifest */
 	struct manifest manifest; /* len 0: none has been seen, and m.network is all there is */
 	bool is_member;
 	struct member self;            /* our own chain, when is_member */
@@ -50,12 +51,22 @@ struct principal networks_principal(const uint8_t *key, const struct credential 
 enum trust_refusal networks_manifest(struct node *n, struct network *w, const uint8_t *data,
 				     size_t len, const uint8_t *from, gw_time now);
 
+/* The same after any other change of it. */
+void networks_changed(struct node *n, struct network *w, gw_time now);
+void networks_clock_stepped(struct node *n, gw_time now);
+/* The key of one whose manifest has come from others. */
+bool networks_next_news(struct node *n, uint8_t key[KEY_SIZE]);
+
+/* --- networks_talk.c --- */
+
 /* Our chain for a knock at this peer; NULL: none. */
 const struct member *networks_knock_with(const struct peer *p);
-/* Both hellos are there. */
-void networks_greet(struct connection *c, gw_time now);
-/* MEMBER, NETWORK, MANIFEST.  GW_E_PROTOCOL. */
-int networks_frame(struct connection *c, const struct frame *f, gw_time now);
+/* The connection is used: tell the peer what it may know. */
+void networks_greet(struct connection *c);
+/* The same to all peers of that network. */
+void networks_tell(struct node *n, struct network *w);
+/* MEMBER, NETWORK, MANIFEST. */
+void networks_frame(struct connection *c, const struct frame *f, gw_time now);
 
 gw_time networks_due(const struct node *n);
 void networks_expire(struct node *n, gw_time now);

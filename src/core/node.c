@@ -5,13 +5,17 @@
 
 #include "core/beacons.h"
 #include "core/connection.h"
+#include "core/audit.h"
 #include "core/dial.h"
+#include "core/door.h"
 #include "core/ladder.h"
 #include "core/mtu.h"
+#include "core/networks.h"
 #include "core/outbox.h"
 #include "core/peer.h"
 #include "core/policy.h"
 #include "core/punch.h"
+#include "core/recheck.h"
 #include "core/relayed.h"
 #include "quic/quic.h"
 #include "core/segment.h"
@@ -65,13 +69,15 @@ struct node *node_new(const struct node_config *config, gw_time now)
 	slab_init(&n->stream_slab, sizeof(struct stream));
 	quic_pool_init(&n->quic_pool);
 	beacons_init(n, now);
+	networks_init(n);
 	map_init(&n->by_channel, rng_u64(n->rng));
 	map_init(&n->by_request, rng_u64(n->rng));
 	map_init(&n->by_cid, rng_u64(n->rng));
 	map_init(&n->by_token, rng_u64(n->rng));
 	map_init(&n->by_key, rng_u64(n->rng));
-	if (!n->held || policy_init(&n->policy) < 0 || tls_init(&n->tls, &n->identity) < 0) {
-		policy_clear(&n->policy);
+	policy_init(&n->policy, rng_u64(n->rng));
+	if (!n->held || door_init(n) < 0 || tls_init(&n->tls, &n->identity) < 0) {
+		door_clear(n);
 		identity_wipe(&n->identity);
 		free(n->held);
 		free(n);
@@ -87,6 +93,9 @@ void node_free(struct node *n)
 	while (list_first(&n->connections))
 		connection_free(
 			container_of(list_first(&n->connections), struct connection, all_link));
+	networks_clear(n);
+	audit_clear(n);
+	door_clear(n);
 	quic_pool_clear(&n->quic_pool);
 	beacons_clear(n);
 	map_clear(&n->by_channel);
@@ -148,22 +157,10 @@ static void receive_probe(struct node *n, const struct path *path, const uint8_t
 static void receive_stranger(struct node *n, const struct path *path, const uint8_t *data,
 			     size_t len, gw_time now)
 {
-	struct connection *c;
-
-	if (!(data[0] & 0x80) || n->closing) {
+	if (!(data[0] & 0x80) || n->closing)
 		n->stats.drop_no_connection++;
-		return;
-	}
-	if (n->n_half_open >= HALF_OPEN_MAX) {
-		n->stats.drop_limit++;
-		return;
-	}
-	c = connection_accept(n, path, data, len, now);
-	if (!c) {
-		n->stats.drop_malformed++;
-		return;
-	}
-	connection_read(c, path, data, len, now);
+	else
+		door_receive(n, path, NULL, 0, data, len, now);
 }
 
 static void receive_link(struct link *l, const struct path *path, const uint8_t *data, size_t len,
@@ -189,7 +186,7 @@ static void receive_quic(struct node *n, const struct path *path, const uint8_t 
 	memcpy(&key, id.dcid, sizeof(key));
 	c = map_get(&n->by_cid, key);
 	if (!c && (data[0] & 0x80))
-		c = connection_of_initial(n, &path->remote, key);
+		c = connection_of_initial(n, &path->remote, id.dcid);
 	if (c && c->relay)
 		n->stats.drop_no_connection++; /* its packets come in a channel */
 	else if (c)
@@ -333,7 +330,10 @@ gw_time node_expiry(const struct node *n)
 
 	gw_time at = time_min(conn ? conn->at : GW_NEVER, peer ? peer->at : GW_NEVER);
 
-	return n->closing ? at : time_min(at, time_min(link_expiry(&n->links), beacons_due(n)));
+	if (n->closing)
+		return at;
+	at = time_min(at, time_min(link_expiry(&n->links), beacons_due(n)));
+	return time_min(at, time_min(networks_due(n), door_due(n)));
 }
 
 void node_expire(struct node *n, gw_time now)
@@ -341,8 +341,11 @@ void node_expire(struct node *n, gw_time now)
 	struct timer *t;
 
 	link_expire(&n->links, now);
-	if (!n->closing)
+	if (!n->closing) {
 		beacons_expire(n, now);
+		networks_expire(n, now);
+		door_expire(n, now);
+	}
 	while ((t = heap_top(&n->conn_timers)) && t->at <= now) {
 		struct connection *c = container_of(t, struct connection, timer);
 
@@ -440,19 +443,63 @@ void node_unlisten(struct node *n, const char *service)
 	policy_unlisten(&n->policy, service);
 }
 
-int node_allow(struct node *n, const char *service, const uint8_t *key)
+struct subject subject_of_key(const uint8_t *key)
 {
-	return policy_allow(&n->policy, service, key);
+	struct subject s = { .kind = key ? SUBJECT_KEY : SUBJECT_ANY };
+
+	if (key)
+		memcpy(s.key, key, KEY_SIZE);
+	return s;
 }
 
-void node_disallow(struct node *n, const char *service, const uint8_t *key)
+struct subject subject_of_network(const uint8_t network[KEY_SIZE], const char *group)
 {
-	policy_disallow(&n->policy, service, key);
+	struct subject s = { .kind = group ? SUBJECT_GROUP : SUBJECT_NETWORK };
+
+	memcpy(s.key, network, KEY_SIZE);
+	if (group && strlen(group) <= WIRE_GROUP_MAX)
+		memcpy(s.group, group, strlen(group));
+	return s;
+}
+
+int node_allow(struct node *n, const char *service, const struct subject *who)
+{
+	return policy_allow(&n->policy, service, who);
+}
+
+void node_disallow(struct node *n, const char *service, const struct subject *who)
+{
+	policy_disallow(&n->policy, service, who);
+}
+
+int node_allow_dial(struct node *n, const struct subject *who)
+{
+	return policy_allow_dial(&n->policy, who);
+}
+
+void node_disallow_dial(struct node *n, const struct subject *who)
+{
+	policy_disallow_dial(&n->policy, who);
 }
 
 bool node_welcomes(const struct node *n, const uint8_t key[KEY_SIZE])
 {
-	return policy_welcomes(&n->policy, key);
+	struct principal who = peer_principal(n, key);
+
+	return policy_welcomes(&n->policy, &who);
+}
+
+bool node_may_dial(const struct node *n, const uint8_t key[KEY_SIZE])
+{
+	struct principal who = peer_principal(n, key);
+
+	return policy_may_dial(&n->policy, &who);
+}
+
+void node_recheck(struct node *n, gw_time now)
+{
+	list_each(&n->peers, i, tmp)
+		recheck_peer(container_of(i, struct peer, all_link), now);
 }
 
 /* --- peers --- */
@@ -470,6 +517,14 @@ static int find_peer(struct node *n, const uint8_t key[KEY_SIZE], struct peer **
 		return GW_E_LIMIT;
 	*out = p;
 	return 0;
+}
+
+/* One that the application wants something of. */
+static int find_dialled(struct node *n, const uint8_t key[KEY_SIZE], struct peer **out, gw_time now)
+{
+	if (memcmp(key, n->identity.key, KEY_SIZE) != 0 && !node_may_dial(n, key))
+		return GW_E_POLICY;
+	return find_peer(n, key, out, now);
 }
 
 int node_add_endpoint(struct node *n, const uint8_t key[KEY_SIZE], const struct addr *endpoint,
@@ -493,7 +548,7 @@ int node_add_endpoint(struct node *n, const uint8_t key[KEY_SIZE], const struct 
 int node_dial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now)
 {
 	struct peer *p;
-	int rv = find_peer(n, key, &p, now);
+	int rv = find_dialled(n, key, &p, now);
 
 	if (rv < 0)
 		return rv;
@@ -519,7 +574,7 @@ void node_undial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now)
 int node_ping(struct node *n, const uint8_t key[KEY_SIZE], uint64_t *id, gw_time now)
 {
 	struct peer *p;
-	int rv = find_peer(n, key, &p, now);
+	int rv = find_dialled(n, key, &p, now);
 
 	return rv < 0 ? rv : peer_ping(p, id, now);
 }
@@ -592,7 +647,7 @@ static int open_stream(struct node *n, const uint8_t key[KEY_SIZE], const char *
 
 	if (!service_name_valid(service))
 		return GW_E_INVALID;
-	rv = find_peer(n, key, &p, now);
+	rv = find_dialled(n, key, &p, now);
 	if (rv < 0)
 		return rv;
 	if (p->n_live >= PEER_STREAMS_MAX || n->committed + INITIAL_WINDOW > n->config.memory_limit)
@@ -701,6 +756,14 @@ bool node_next_event(struct node *n, struct event *out)
 	if (n->beacons_changed) {
 		n->beacons_changed = false;
 		out->type = EVENT_BEACONS;
+		return true;
+	}
+	if (networks_next_news(n, out->key)) {
+		out->type = EVENT_MANIFEST;
+		return true;
+	}
+	if (audit_next(n, &out->audit)) {
+		out->type = EVENT_AUDIT;
 		return true;
 	}
 	if (n->in_use) {

@@ -21,7 +21,9 @@
 #include "base/time.h"
 #include "crypto/address.h"
 #include "crypto/identity.h"
+#include "trust/trust.h"
 #include "wire/beacon.h"
+#include "wire/trust.h"
 #include "wire/wire.h"
 
 struct node;
@@ -40,6 +42,7 @@ struct node_config {
 	uint16_t udp_port;    /* of the main socket: where we can be reached on our own addresses */
 	bool relay_only;      /* never show or use an address: every packet goes by a beacon */
 	bool bbr;             /* congestion control: BBR, else CUBIC */
+	bool audit;           /* tell what is decided about others: EVENT_AUDIT */
 };
 
 /* Defaults of docs/protocol.md, section 8. */
@@ -154,25 +157,52 @@ int node_listen(struct node *n, const char *service, gw_time park_timeout);
 /* The same, of datagrams. */
 int node_listen_datagrams(struct node *n, const char *service, gw_time park_timeout);
 void node_unlisten(struct node *n, const char *service); /* live streams stay */
-/* Let a key (NULL: any) use a service (NULL: every service). */
-int node_allow(struct node *n, const char *service, const uint8_t *key);
-void node_disallow(struct node *n, const char *service, const uint8_t *key);
+
+/* Whom a rule is about.  A network's are all its valid members. */
+enum subject_kind { SUBJECT_ANY, SUBJECT_KEY, SUBJECT_NETWORK, SUBJECT_GROUP };
+
+struct subject {
+	enum subject_kind kind;
+	uint8_t key[KEY_SIZE];          /* KEY: the peer's; NETWORK, GROUP: the network's */
+	char group[WIRE_GROUP_MAX + 1]; /* GROUP */
+};
+
+/* `key` NULL: any. */
+struct subject subject_of_key(const uint8_t *key);
+/* `group` NULL: all of the network; one that is too long is no valid one. */
+struct subject subject_of_network(const uint8_t network[KEY_SIZE], const char *group);
+
+/* In: let a subject use a service (NULL: every service).  The same rule may be given several times,
+ * and is there until it has been taken back as often.  Out: let it be dialled; with no such rule at
+ * all any key may.  What is live stays as it is: node_recheck().
+ * GW_E_INVALID (name of service or group), GW_E_LIMIT (65,536 rules), GW_E_NOMEM. */
+int node_allow(struct node *n, const char *service, const struct subject *who);
+void node_disallow(struct node *n, const char *service, const struct subject *who);
+int node_allow_dial(struct node *n, const struct subject *who);
+void node_disallow_dial(struct node *n, const struct subject *who);
 /* May this key connect at all? */
 bool node_welcomes(const struct node *n, const uint8_t key[KEY_SIZE]);
+bool node_may_dial(const struct node *n, const uint8_t key[KEY_SIZE]);
+/* After rules have changed: streams that they no longer allow fail with GW_E_POLICY here and with
+ * GW_E_DENIED at the peer, and what they have received is dropped; so do dials and pings of those that
+ * may not be dialled.  A peer that may use nothing, and of which we want nothing, is disconnected. */
+void node_recheck(struct node *n, gw_time now);
 
 /* --- peers --- */
 
-/* Add an endpoint where the peer may be.  Kept: the newest PEER_ENDPOINTS_MAX.
+/* Add an endpoint where the peer may be, whether it may be dialled or not.  Kept: the newest
+ * PEER_ENDPOINTS_MAX.
  * GW_E_SELF, GW_E_KEY, GW_E_LIMIT. */
 enum { PEER_ENDPOINTS_MAX = 8 };
 int node_add_endpoint(struct node *n, const uint8_t key[KEY_SIZE], const struct addr *endpoint,
 		      gw_time now);
-/* Dial unless connected.  EVENT_PEER reports the result. */
+/* Dial unless connected.  EVENT_PEER reports the result.  GW_E_SELF, GW_E_KEY, GW_E_LIMIT;
+ * GW_E_POLICY: our own rules do not let us dial it. */
 int node_dial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now);
 /* Nobody waits for node_dial() and node_ping() of this peer any more.  Streams go on. */
 void node_undial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now);
 /* An authenticated round trip; EVENT_PONG.  Dials first when needed.  `*id` is in the event.
- * GW_E_LIMIT: too many wait for an answer. */
+ * As node_dial(), and GW_E_LIMIT: too many wait for an answer. */
 int node_ping(struct node *n, const uint8_t key[KEY_SIZE], uint64_t *id, gw_time now);
 
 enum peer_state { PEER_PARKED, PEER_DIALING, PEER_CONNECTED, PEER_FAILED };
@@ -205,11 +235,38 @@ const char *peer_why_relayed(const struct peer *p, gw_time now);
 void node_debug_move(struct node *n, gw_time now);
 void node_debug_break(struct node *n, gw_time now);
 
+/* --- networks (docs/protocol.md, section 17) --- */
+
+struct network_config {
+	uint8_t key[KEY_SIZE];
+	const uint8_t *manifest; /* signed; len 0: none is known yet */
+	size_t manifest_len;
+	const uint8_t *chain; /* our own; len 0: we only know the network */
+	size_t chain_len;
+};
+
+/* Know a network, or what is new of it.  What is refused changes nothing, but a manifest that was
+ * taken stays.  TRUST_LIMIT: too many networks, or out of memory. */
+enum trust_refusal node_network_set(struct node *n, const struct network_config *config,
+				    gw_time now);
+void node_network_drop(struct node *n, const uint8_t key[KEY_SIZE], gw_time now);
+
+struct network_info {
+	const struct manifest *manifest; /* len 0: none has been seen */
+	const struct member *self;       /* NULL: we are no member */
+	enum trust_refusal self_state;   /* of that, at present */
+};
+
+/* What a peer is in that network at present; NULL: no member of it. */
+const struct member *peer_member(const struct peer *p, const uint8_t network[KEY_SIZE]);
+/* Iterate: `after` is the key of the one before, or NULL. */
+bool node_network_next(const struct node *n, const uint8_t *after, struct network_info *out);
+
 /* --- streams --- */
 
 /* Open a stream to a service of a peer; its data may be written at once.  It is sent when the
  * peer is connected; until then it waits (park timeout).  GW_E_SELF, GW_E_KEY, GW_E_INVALID,
- * GW_E_LIMIT, GW_E_NOMEM. */
+ * GW_E_LIMIT, GW_E_NOMEM; GW_E_POLICY: our own rules do not let us dial it, though it be connected. */
 int node_stream_open(struct node *n, const uint8_t key[KEY_SIZE], const char *service,
 		     struct stream **out, gw_time now);
 /* A stream of datagrams (docs/protocol.md, section 15): it has no bytes, the rest is the same.  Also
@@ -277,7 +334,36 @@ struct stream *peer_stream_next(const struct peer *p, const struct stream *after
 
 /* --- events --- */
 
-enum event_type { EVENT_STREAM, EVENT_PEER, EVENT_PONG, EVENT_IDENTITY_IN_USE, EVENT_BEACONS };
+enum event_type {
+	EVENT_STREAM,
+	EVENT_PEER,
+	EVENT_PONG,
+	EVENT_IDENTITY_IN_USE,
+	EVENT_BEACONS,
+	EVENT_MANIFEST, /* `key`: a newer manifest of that network has come from others */
+	EVENT_AUDIT,
+};
+
+enum audit_what {
+	AUDIT_KNOCK,       /* somebody's first packet was refused */
+	AUDIT_CERTIFICATE, /* what it has shown is not valid */
+	AUDIT_MANIFEST,    /* one that came was refused */
+	AUDIT_OPEN,        /* a stream to a service of ours was taken, or refused */
+	AUDIT_END,         /* such a stream has ended */
+};
+
+struct audit {
+	enum audit_what what;
+	bool allowed;
+	bool key_known;
+	uint8_t key[KEY_SIZE];
+	char service[SERVICE_NAME_MAX + 1]; /* OPEN, END */
+	const char *why;                    /* a sentence fragment; NULL: nothing to say */
+	struct path path;                   /* remote ADDR_NONE: unknown; of a relay: see there */
+	char relay[WIRE_HOST_MAX + 8];      /* "HOST:PORT"; "" direct */
+	uint64_t tx_bytes, rx_bytes;        /* END */
+	size_t lost; /* entries before this one that nobody has taken in time */
+};
 
 enum stream_event {
 	STREAM_INCOMING = 1,   /* a new stream from a peer: take it or reset it */
@@ -299,6 +385,7 @@ struct event {
 	gw_time rtt;
 	struct path path;               /* EVENT_PONG and PEER_CONNECTED, when direct */
 	const struct beacon_ref *relay; /* the same: NULL direct */
+	struct audit audit;             /* EVENT_AUDIT */
 };
 
 /* False when there is none.  A stream's flags are collected into one event. */
@@ -311,6 +398,8 @@ bool node_has_input(const struct node *n);
 struct node_stats {
 	uint64_t datagrams_in, datagrams_out, bytes_in, bytes_out;
 	uint64_t drop_unknown, drop_malformed, drop_no_connection, drop_limit, drop_refused;
+	uint64_t drop_knock; /* first packets that do not open the door */
+	uint64_t retries;
 	uint64_t handshakes, dials, moves;
 	uint64_t dgrams_in, dgrams_out, dgrams_dropped; /* of streams */
 	size_t connections, peers, streams;

@@ -11,7 +11,7 @@
 #include "core/dial.h"
 #include "core/records.h"
 #include "core/mtu.h"
-#include "core/policy.h"
+#include "core/networks.h"
 #include "core/punch.h"
 #include "core/segment.h"
 #include "core/stream.h"
@@ -75,7 +75,7 @@ static struct peer *peer_new(struct node *n, const uint8_t key[KEY_SIZE], bool t
 	p->transient = transient;
 	p->we_are_lower = memcmp(n->identity.key, key, KEY_SIZE) < 0;
 	p->next_id = p->we_are_lower ? 0 : 1;
-	p->dial_started = p->dial_at = p->pinned_at = p->park_at = GW_NEVER;
+	p->dial_started = p->dial_at = p->pinned_at = p->park_at = p->part_at = GW_NEVER;
 	p->lookup_at = GW_NEVER;
 	p->parked_since = now;
 	p->endpoints = p->few;
@@ -139,6 +139,7 @@ void peer_free(struct peer *p)
 	seen_clear(&p->seen);
 	records_forget(p);
 	punch_free(p);
+	credentials_free(p->credentials);
 	peer_drop_pings(p);
 	if (p->endpoints != p->few)
 		free(p->endpoints);
@@ -239,22 +240,23 @@ static bool meet(struct peer *p, struct connection *via, const struct frame *f, 
 	return true;
 }
 
+struct principal peer_principal(const struct node *n, const uint8_t key[KEY_SIZE])
+{
+	const struct peer *p = NULL;
+
+	while ((p = peer_next_of_key(n, key, p)))
+		if (p->credentials)
+			return networks_principal(key, p->credentials);
+	return networks_principal(key, NULL);
+}
+
+/* An accepter has asked its policy when the dialler knocked. */
 bool peer_accept_key(struct tls_session *tls)
 {
 	const struct connection *c = container_of(tls, struct connection, tls);
-	const struct node *n = c->node;
-	const struct peer *p;
+	const uint8_t *expected = c->dialler ? c->peer->key : c->knock_key;
 
-	if (c->dialler)
-		return memcmp(c->tls.key, c->peer->key, KEY_SIZE) == 0;
-	if (memcmp(c->tls.key, n->identity.key, KEY_SIZE) == 0 || n->closing)
-		return false;
-	if (policy_welcomes(&n->policy, c->tls.key))
-		return true;
-	for (p = NULL; (p = peer_next_of_key(n, c->tls.key, p));)
-		if (p->n_live > 0 || p->wanted)
-			return true;
-	return false;
+	return memcmp(c->tls.key, expected, KEY_SIZE) == 0 && !c->node->closing;
 }
 
 /* --- generations --- */
@@ -353,6 +355,7 @@ void peer_use(struct connection *c, gw_time now)
 		carry(container_of(i, struct stream, peer_link), c);
 	send_pings(p, now);
 	p->wanted = p->n_pings > 0;
+	networks_greet(c);
 	mtu_start(c, now);
 	punch_used(c, now);
 	connection_schedule(c, now);
@@ -368,6 +371,10 @@ static int accept_hello(struct connection *c, const struct frame *f, gw_time now
 
 	if (!c->tls.key_known || !c->confirmed)
 		return GW_E_PROTOCOL;
+	if (!peer_accept_key(&c->tls)) { /* the rules have changed since the handshake */
+		connection_kill(c, CLOSE_DENIED, GW_E_DENIED, now);
+		return 0;
+	}
 	p = chain_find(c->node, c->tls.key, transient, f->hello.incarnation);
 	if (!p)
 		p = peer_new(c->node, c->tls.key, transient, now);
@@ -377,6 +384,8 @@ static int accept_hello(struct connection *c, const struct frame *f, gw_time now
 	}
 	c->peer = p;
 	list_append(&p->connections, &c->peer_link);
+	networks_show(p, c->shown);
+	c->shown = NULL;
 	if (!meet(p, c, f, now)) {
 		connection_kill(c, CLOSE_IN_USE, GW_E_RESTARTED, now);
 		return 0;
@@ -524,6 +533,11 @@ int peer_frame(struct connection *c, const struct frame *f, gw_time now)
 		return 0;
 	case FRAME_PONG:
 		pong(c, f->ping.nonce, now);
+		return 0;
+	case FRAME_MEMBER:
+	case FRAME_NETWORK:
+	case FRAME_MANIFEST:
+		networks_frame(c, f, now);
 		return 0;
 	default:
 		return 0; /* of a later version: skipped */

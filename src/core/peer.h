@@ -4,8 +4,10 @@
 #ifndef GODWIT_CORE_PEER_H
 #define GODWIT_CORE_PEER_H
 
-#include "core/types.h"
+#include "core/policy.h"
 
+/* Whom policy is asked about.  It borrows `key`. */
+struct principal peer_principal(const struct node *n, const uint8_t key[KEY_SIZE]);
 /* The peer of a key; transient ones are told apart by incarnation.  NULL: none. */
 struct peer *peer_find(const struct node *n, const uint8_t key[KEY_SIZE]);
 /* All of a key: start with NULL. */

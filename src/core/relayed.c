@@ -6,6 +6,7 @@
 #include "core/beacons.h"
 #include "core/connection.h"
 #include "core/dial.h"
+#include "core/door.h"
 #include "core/records.h"
 #include "core/mtu.h"
 #include "core/peer.h"
@@ -148,7 +149,7 @@ void relayed_beacon_ready(struct beacon_ref *b, gw_time now)
 	list_each(&b->node->peers, i, tmp) {
 		struct peer *p = container_of(i, struct peer, all_link);
 
-		if (dial_active(p) && may_be_at(p, b))
+		if (dial_active(p) && may_be_at(p, b) && dial_permitted(p))
 			dial_through(p, b, now);
 		else if (p->n_homes > 0 && p->homes[0] == b)
 			relayed_improve(p, now);
@@ -248,14 +249,5 @@ void relayed_receive(struct node *n, const struct path *path, const uint8_t *dat
 		n->stats.drop_no_connection++;
 		return;
 	}
-	if (n->n_half_open >= HALF_OPEN_MAX) {
-		n->stats.drop_limit++;
-		return;
-	}
-	c = connection_accept_relayed(n, b, channel, data, len, now);
-	if (!c) {
-		n->stats.drop_malformed++;
-		return;
-	}
-	connection_read(c, &c->path, data, len, now);
+	door_receive(n, path, b, channel, data, len, now);
 }

@@ -250,10 +250,11 @@ static uint64_t admit(struct peer *p, const struct segment_header *h)
 {
 	struct node *n = p->node;
 	const struct service *service = policy_find(&n->policy, h->service);
+	struct principal who = peer_principal(n, p->key);
 
-	if (!service || !service->listening)
+	if (!service)
 		return STREAM_CODE_NO_SERVICE;
-	if (!policy_allows(&n->policy, h->service, p->key))
+	if (!policy_allows(&n->policy, h->service, &who))
 		return STREAM_CODE_DENIED;
 	if (service->datagrams != (h->kind == SEGMENT_OPEN_DATAGRAM))
 		return STREAM_CODE_KIND;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/audit.h"
 #include "core/stream.h"
 
 #include <assert.h>
@@ -98,6 +99,8 @@ void stream_raise(struct stream *s, unsigned events)
 static void retire(struct stream *s)
 {
 	assert(s->state != STREAM_RETIRED);
+	if (s->incoming)
+		audit_end(s, s->error ? error_text(s->error) : NULL);
 	s->state = STREAM_RETIRED;
 	stream_count_unsent(s);
 	map_remove(&s->peer->by_id, s->id);
@@ -137,9 +140,9 @@ void stream_fail(struct stream *s, int error)
 	if (s->state == STREAM_RETIRED)
 		return;
 	cut_segment(s);
-	retire(s);
 	if (s->error == 0)
 		s->error = error;
+	retire(s);
 	/* What was received stays readable: the peer may have finished and gone. */
 	stream_raise(s, STREAM_FAILED);
 	stream_bury(s);
@@ -175,6 +178,12 @@ void stream_park_out(struct stream *s)
 	}
 	stream_raise(s, STREAM_FAILED);
 	abandon(s, STREAM_CODE_PARKED_OUT, s->sent ? GW_E_PARKED_OUT : GW_E_UNREACHABLE);
+}
+
+void stream_deny(struct stream *s)
+{
+	stream_raise(s, STREAM_FAILED);
+	abandon(s, STREAM_CODE_DENIED, GW_E_POLICY);
 }
 
 static bool received_all(const struct stream *s)

@@ -20,6 +20,8 @@ void stream_fail(struct stream *s, int error);
 /* It has waited too long for its peer: the application gets the error now, the peer when it
  * is back; when that takes too long as well, it is forgotten. */
 void stream_park_out(struct stream *s);
+/* Policy no longer allows this live stream: both applications are told. */
+void stream_deny(struct stream *s);
 /* The peer has shown that it knows the stream. */
 void stream_answered(struct stream *s, gw_time now);
 /* Incoming: tell the peer that we have it, and grant a window. */

@@ -20,6 +20,7 @@
 #include "quic/link.h"
 #include "quic/pool.h"
 #include "quic/tls.h"
+#include "trust/knock.h"
 
 /* docs/protocol.md, section 8. */
 enum {
@@ -41,6 +42,8 @@ enum {
 	PONGS_MAX = 64,
 	LOCALS_MAX = 64,
 	SERVICES_MAX = 256,
+	AUDITS_MAX = 256,
+	NETWORKS_MAX = 16,
 	REFS_MAX = 64,                               /* beacons known: ours, and those of peers */
 	REF_ADDRS_MAX = 4,                           /* of one host name */
 	CONFIGURED_MAX = 8,                          /* beacons of our own */
@@ -88,7 +91,8 @@ enum {
 #define REDIAL_FAST_FOR (15 * 60 * GW_SEC)
 #define PINNED_DELAY (100 * GW_MSEC)
 #define FORGET_AFTER (3600 * GW_SEC)
-#define DGRAM_AGE (1 * GW_SEC) /* in the queue to a peer */
+#define PART_AFTER (1 * GW_SEC) /* from a peer that is denied everything: the resets go first */
+#define DGRAM_AGE (1 * GW_SEC)  /* in the queue to a peer */
 
 #define TLS_AFTER (300 * GW_MSEC) /* of silence over UDP */
 #define DOUBT_PING (50 * GW_MSEC) /* after a send error, unless an event comes first */
@@ -298,7 +302,11 @@ struct connection {
 
 	ngtcp2_conn *quic;
 	struct tls_session tls;
-	bool confirmed; /* handshake complete on our side */
+	bool confirmed;              /* handshake complete on our side */
+	uint8_t knock_key[KEY_SIZE]; /* accepter: who has knocked */
+	struct credential *shown;    /* ... and what it is; the peer's from the hello on */
+	bool unproven;               /* accepter: nothing has shown that it is at its address */
+	struct incoming_manifest *incoming; /* NULL: none */
 	uint64_t odcid; /* map key of the client's first destination id and its address, or 0 */
 
 	/* control stream */
@@ -424,6 +432,7 @@ struct peer {
 	bool met;       /* has been connected */
 	bool watched;   /* a beacon was asked to tell of changes */
 	bool pinned;    /* the application has given endpoints: keep it */
+	struct credential *credentials; /* what it has shown that it is; NULL: nothing */
 
 	/* Of those that are parked by the thousand: what lay apart would hold a page each. */
 	struct addr few[FEW_ENDPOINTS];
@@ -453,6 +462,7 @@ struct peer {
 	gw_time parked_since; /* without a used connection; GW_NEVER */
 	gw_time pinned_at;    /* dial from each interface then; GW_NEVER */
 	gw_time park_at;      /* the first stream has parked long enough; GW_NEVER */
+	gw_time part_at;      /* it is denied everything: close then; GW_NEVER */
 
 	struct list streams; /* all objects, zombies included */
 	struct map by_id;    /* live and resetting */
@@ -477,19 +487,20 @@ struct peer {
 
 /* --- node --- */
 
+/* One that is offered. */
 struct service {
-	char name[SERVICE_NAME_MAX + 1]; /* "" : every service */
-	bool listening;
+	char name[SERVICE_NAME_MAX + 1];
 	gw_time park_timeout;
 	bool datagrams;
-	bool any;
-	uint8_t (*keys)[KEY_SIZE];
-	size_t n_keys;
 };
 
+enum { POLICY_SCOPES = 4 };
+
 struct policy {
-	struct service *services; /* [0] is the rule for every service */
+	struct service *services;
 	size_t count;
+	struct map table; /* hash of a rule -> first of a chain of struct policy_entry */
+	size_t entries[POLICY_SCOPES];
 };
 
 struct pong {
@@ -507,6 +518,25 @@ struct node {
 	uint64_t incarnation;
 	uint8_t claim[WIRE_CLAIM_SIZE];
 	struct policy policy;
+
+	struct list networks;
+	size_t n_networks;
+	gw_time networks_at;  /* something expires then; GW_NEVER */
+	gw_time networks_now; /* of the call in progress */
+
+	struct audit *audits; /* ring; NULL: none yet */
+	size_t audit_head, audit_count, audits_lost;
+
+	/* door.c */
+	struct knock_self knock_self;
+	struct knock_seen *knocks;
+	uint64_t knock_seed;
+	uint8_t retry_secret[32];
+	struct list waiting; /* first packets */
+	size_t n_waiting;
+	bool door_busy;  /* one has been served since the last turn */
+	gw_time door_at; /* when one was served last */
+	size_t n_unproven;
 
 	struct tls_context tls;
 	struct quic_pool quic_pool; /* ngtcp2's memory of all connections */

@@ -112,6 +112,7 @@ static int make_core(godwit_node *node, const godwit_options *o)
 	config.identity = &id;
 	config.rng = &node->rng;
 	config.transient = o->transient;
+	config.audit = o->audit;
 	config.relay_only = node->relay_only = o->relay_only;
 	bound = udp_local(node->udp);
 	node->wants_mapping = !o->transient && !o->relay_only && addr_is_unspecified(&bound);
@@ -229,12 +230,67 @@ void godwit_unlisten(godwit_node *node, const char *service)
 
 int godwit_allow(godwit_node *node, const char *service, const uint8_t *key)
 {
-	return node_allow(node->core, service, key);
+	struct subject who = subject_of_key(key);
+
+	return node_allow(node->core, service, &who);
 }
 
 void godwit_disallow(godwit_node *node, const char *service, const uint8_t *key)
 {
-	node_disallow(node->core, service, key);
+	struct subject who = subject_of_key(key);
+
+	node_disallow(node->core, service, &who);
+}
+
+int godwit_allow_network(godwit_node *node, const char *service,
+			 const uint8_t network[GODWIT_KEY_SIZE], const char *group)
+{
+	struct subject who = subject_of_network(network, group);
+
+	return node_allow(node->core, service, &who);
+}
+
+void godwit_disallow_network(godwit_node *node, const char *service,
+			     const uint8_t network[GODWIT_KEY_SIZE], const char *group)
+{
+	struct subject who = subject_of_network(network, group);
+
+	node_disallow(node->core, service, &who);
+}
+
+int godwit_allow_dial(godwit_node *node, const uint8_t *key)
+{
+	struct subject who = subject_of_key(key);
+
+	return node_allow_dial(node->core, &who);
+}
+
+void godwit_disallow_dial(godwit_node *node, const uint8_t *key)
+{
+	struct subject who = subject_of_key(key);
+
+	node_disallow_dial(node->core, &who);
+}
+
+int godwit_allow_dial_network(godwit_node *node, const uint8_t network[GODWIT_KEY_SIZE],
+			      const char *group)
+{
+	struct subject who = subject_of_network(network, group);
+
+	return node_allow_dial(node->core, &who);
+}
+
+void godwit_disallow_dial_network(godwit_node *node, const uint8_t network[GODWIT_KEY_SIZE],
+				  const char *group)
+{
+	struct subject who = subject_of_network(network, group);
+
+	node_disallow_dial(node->core, &who);
+}
+
+void godwit_recheck(godwit_node *node)
+{
+	node_recheck(node->core, loop_clock());
 }
 
 int godwit_add_endpoint(godwit_node *node, const uint8_t key[GODWIT_KEY_SIZE], const char *endpoint)
@@ -282,6 +338,28 @@ static void convert_path(const struct event *in, godwit_event *out)
 	}
 }
 
+static void convert_audit(const struct audit *in, godwit_event *out)
+{
+	out->type = GODWIT_EVENT_AUDIT;
+	memcpy(out->key, in->key, sizeof(out->key));
+	if (in->relay[0]) {
+		out->relayed = true;
+		snprintf(out->relay, sizeof(out->relay), "%s", in->relay);
+	} else if (in->path.remote.family != ADDR_NONE) {
+		addr_format(&in->path.remote, out->endpoint);
+	}
+	out->audit = (godwit_audit){
+		.what = (godwit_audit_what)in->what,
+		.allowed = in->allowed,
+		.key_known = in->key_known,
+		.why = in->why,
+		.tx_bytes = in->tx_bytes,
+		.rx_bytes = in->rx_bytes,
+		.lost = in->lost,
+	};
+	memcpy(out->audit.service, in->service, sizeof(in->service));
+}
+
 static void convert(const struct event *in, godwit_event *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -306,6 +384,13 @@ static void convert(const struct event *in, godwit_event *out)
 		break;
 	case EVENT_BEACONS:
 		out->type = GODWIT_EVENT_BEACONS;
+		break;
+	case EVENT_MANIFEST:
+		out->type = GODWIT_EVENT_MANIFEST;
+		memcpy(out->key, in->key, sizeof(out->key));
+		break;
+	case EVENT_AUDIT:
+		convert_audit(&in->audit, out);
 		break;
 	case EVENT_IDENTITY_IN_USE:
 		break;

@@ -162,12 +162,11 @@ static inline void quic_retried(ngtcp2_transport_params *params, ngtcp2_settings
 	settings->token_type = NGTCP2_TOKEN_TYPE_RETRY;
 }
 
-/* What a client's Initials carry; the connection copies it. */
-static inline void quic_client_token(ngtcp2_settings *s, const uint8_t *token, size_t len)
+/* Of a client's Initials; the library copies it. */
+static inline void quic_client_token(ngtcp2_settings *settings, const uint8_t *token, size_t len)
 {
-	s->token = token;
-	s->tokenlen = len;
-	s->token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
+	settings->token = len ? token : NULL;
+	settings->tokenlen = len;
 }
 
 static inline void quic_no_grease(ngtcp2_transport_params *params)
@@ -279,10 +278,9 @@ static inline void quic_retried(ngtcp2_transport_params *params, ngtcp2_settings
 	settings->token = hd->token;
 }
 
-/* What a client's Initials carry; the connection copies it. */
-static inline void quic_client_token(ngtcp2_settings *s, const uint8_t *token, size_t len)
+static inline void quic_client_token(ngtcp2_settings *settings, const uint8_t *token, size_t len)
 {
-	s->token = (ngtcp2_vec){ (uint8_t *)(uintptr_t)token, len };
+	settings->token = (ngtcp2_vec){ len ? (uint8_t *)(uintptr_t)token : NULL, len };
 }
 
 /* 0.12 always advertises RFC 9287 and flips a coin (a one-byte draw of the rand callback) per

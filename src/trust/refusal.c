@@ -34,6 +34,8 @@ const char *trust_refusal_text(enum trust_refusal why)
 		return "it is of the future (is a clock wrong?)";
 	case TRUST_SELF:
 		return "it revokes its own signer";
+	case TRUST_LIMIT:
+		return "there are too many networks";
 	}
 	return "it is not acceptable";
 }

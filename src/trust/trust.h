@@ -35,6 +35,7 @@ enum trust_refusal {
 	TRUST_OLD,    /* manifest: no newer than the one that is known */
 	TRUST_FUTURE, /* manifest: more than 10 minutes ahead */
 	TRUST_SELF,   /* manifest: its signer is revoked by it */
+	TRUST_LIMIT,  /* too many networks, or out of memory */
 };
 
 /* "it is revoked", ...: a sentence fragment for people.  Never NULL. */

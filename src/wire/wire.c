@@ -160,6 +160,19 @@ static uint8_t *put_payload(uint8_t *out, const struct frame *f)
 		return put(out, f->ping.nonce);
 	case FRAME_CANDIDATES:
 		return put_candidates(out, &f->candidates);
+	case FRAME_MEMBER:
+		assert(f->member.len <= WIRE_MEMBER_MAX);
+		return put_bytes(out, f->member.chain, f->member.len);
+	case FRAME_NETWORK:
+		out = put_bytes(out, f->network.key, WIRE_NETWORK_SIZE);
+		return put(out, f->network.sequence);
+	case FRAME_MANIFEST:
+		assert(f->manifest.len <= WIRE_MANIFEST_PIECE);
+		out = put_bytes(out, f->manifest.key, WIRE_NETWORK_SIZE);
+		out = put(out, f->manifest.sequence);
+		out = put(out, f->manifest.total);
+		out = put(out, f->manifest.offset);
+		return put_bytes(out, f->manifest.bytes, f->manifest.len);
 	default:
 		return out;
 	}
@@ -199,6 +212,33 @@ static void get_candidates(struct reader *r, struct wire_candidates *c)
 	}
 }
 
+/* All that is left. */
+static const uint8_t *get_rest(struct reader *r, size_t max, size_t *len)
+{
+	const uint8_t *at = r->at;
+
+	*len = (size_t)(r->end - r->at);
+	if (*len == 0 || *len > max)
+		r->bad = true;
+	r->at = r->end;
+	return at;
+}
+
+static void get_manifest(struct reader *r, struct frame *f)
+{
+	uint64_t total, offset;
+
+	get_bytes(r, f->manifest.key, WIRE_NETWORK_SIZE);
+	f->manifest.sequence = get(r);
+	total = get(r);
+	offset = get(r);
+	f->manifest.bytes = get_rest(r, WIRE_MANIFEST_PIECE, &f->manifest.len);
+	if (total > UINT16_MAX || offset > total || f->manifest.len > total - offset)
+		r->bad = true;
+	f->manifest.total = (size_t)total;
+	f->manifest.offset = (size_t)offset;
+}
+
 static void get_payload(struct reader *r, struct frame *f)
 {
 	switch (f->type) {
@@ -228,6 +268,16 @@ static void get_payload(struct reader *r, struct frame *f)
 		break;
 	case FRAME_CANDIDATES:
 		get_candidates(r, &f->candidates);
+		break;
+	case FRAME_MEMBER:
+		f->member.chain = get_rest(r, WIRE_MEMBER_MAX, &f->member.len);
+		break;
+	case FRAME_NETWORK:
+		get_bytes(r, f->network.key, WIRE_NETWORK_SIZE);
+		f->network.sequence = get(r);
+		break;
+	case FRAME_MANIFEST:
+		get_manifest(r, f);
 		break;
 	default:
 		break;

@@ -19,8 +19,11 @@ enum {
 	PROTOCOL_VERSION = 1,
 	WIRE_SERVICE_MAX = 63,
 	WIRE_TOKEN_SIZE = 8,
-	WIRE_FRAME_MAX = 256,   /* a longer frame is a protocol error */
+	WIRE_FRAME_MAX = 1280,  /* a longer frame is a protocol error */
 	WIRE_SEGMENT_MAX = 128, /* longest segment header */
+	WIRE_NETWORK_SIZE = 32,
+	WIRE_MANIFEST_PIECE = 1024,
+	WIRE_MEMBER_MAX = 500,
 	WIRE_PROBE_MIN = 16,
 	WIRE_CLAIM_SIZE = 80,
 };
@@ -77,6 +80,9 @@ enum frame_type {
 	FRAME_PING = 0x06,
 	FRAME_PONG = 0x07,
 	FRAME_CANDIDATES = 0x08,
+	FRAME_MEMBER = 0x09, /* these three: section 17 */
+	FRAME_NETWORK = 0x0a,
+	FRAME_MANIFEST = 0x0b,
 };
 
 enum { HELLO_TRANSIENT = 1 }; /* hello flags */
@@ -124,6 +130,21 @@ struct frame {
 			uint64_t nonce;
 		} ping; /* and pong */
 		struct wire_candidates candidates;
+		/* bytes: encoding: the caller's; decoded: in the decoded bytes */
+		struct {
+			const uint8_t *chain; /* wire/trust.h */
+			size_t len;
+		} member;
+		struct {
+			uint8_t key[WIRE_NETWORK_SIZE];
+			uint64_t sequence;
+		} network;
+		struct {
+			uint8_t key[WIRE_NETWORK_SIZE];
+			uint64_t sequence;
+			size_t total, offset, len; /* offset + len <= total <= 65535 */
+			const uint8_t *bytes;
+		} manifest;
 	};
 };
 

@@ -11,6 +11,8 @@
 #include "base/error.h"
 #include "core/node.h"
 
+static const struct subject ANYONE = { .kind = SUBJECT_ANY };
+
 enum {
 	QUEUE = 64,
 	DATAGRAM_MAX = 2048,
@@ -272,7 +274,7 @@ static void start(struct fuzz *f)
 		demand(p->node);
 		node_network_changed(p->node, &local, 1, f->now);
 		node_listen(p->node, "echo", GW_NEVER);
-		node_allow(p->node, "echo", NULL);
+		node_allow(p->node, "echo", &ANYONE);
 	}
 	for (int i = 0; i < STRANGERS; i++)
 		f->strangers[i].addr = (struct addr){ .family = ADDR_V4,

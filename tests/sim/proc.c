@@ -10,6 +10,8 @@
 #include "net.h"
 #include "sim.h"
 
+static const struct subject ANYONE = { .kind = SUBJECT_ANY };
+
 #define STOP_DELAY (500 * GW_MSEC)
 
 enum {
@@ -71,8 +73,8 @@ static void set_policy(struct proc *p)
 	node_listen_datagrams(p->node, "talk", GW_NEVER);
 	if (p->secretive)
 		return;
-	node_allow(p->node, "echo", NULL);
-	node_allow(p->node, "talk", NULL);
+	node_allow(p->node, "echo", &ANYONE);
+	node_allow(p->node, "talk", &ANYONE);
 }
 
 static void start_node(struct proc *p)

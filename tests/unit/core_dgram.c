@@ -239,7 +239,7 @@ static void kinds_do_not_mix(void **state)
 	assert_true(pair_wait_flags(&p, 0, s, STREAM_FAILED));
 	assert_int_equal(stream_error(s), GW_E_KIND);
 	/* Who may not use it does not learn what it is. */
-	node_disallow(p.n[1].node, "echo", NULL);
+	node_disallow(p.n[1].node, "echo", &ANYONE);
 	assert_int_equal(node_datagram_open(p.n[0].node, p.n[1].id.key, "echo", &s, p.now), 0);
 	assert_true(pair_wait_flags(&p, 0, s, STREAM_FAILED));
 	assert_int_equal(stream_error(s), GW_E_DENIED);
@@ -450,7 +450,7 @@ static void they_may_overtake_their_open(void **state)
 	assert_int_equal(used(&p, 1)->early.count, 0);
 
 	assert_int_equal(inject(&p, next_id(&p), "refused"), 0);
-	node_disallow(p.n[1].node, "dns", NULL);
+	node_disallow(p.n[1].node, "dns", &ANYONE);
 	assert_true(pair_wait_flags(&p, 0, open_dns(&p), STREAM_FAILED));
 	assert_int_equal(used(&p, 1)->early.count, 0);
 	assert_int_equal(stats(&p, 1).dgrams_dropped, 6);

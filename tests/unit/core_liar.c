@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static const struct subject ANYONE = { .kind = SUBJECT_ANY };
+
 struct flying {
 	struct flying *next;
 	gw_time at;
@@ -181,7 +183,7 @@ static void init_node(struct world *w, int i)
 	local.addr.port = 0;
 	node_network_changed(w->n[i].node, &local, 1, w->now);
 	assert_int_equal(node_listen(w->n[i].node, "echo", GW_NEVER), 0);
-	assert_int_equal(node_allow(w->n[i].node, "echo", NULL), 0);
+	assert_int_equal(node_allow(w->n[i].node, "echo", &ANYONE), 0);
 }
 
 static void init_beacon(struct world *w, int k)

@@ -95,11 +95,11 @@ static void test_unwelcome_client_key(void **state)
 	assert_int_equal(p->n[1].connected, 0);
 
 	/* Another key's welcome is not ours; ours is. */
-	assert_int_equal(node_allow(p->n[1].node, "echo", p->n[2].id.key), 0);
+	pair_allow(p, 1, "echo", 2);
 	node_dial(p->n[0].node, p->n[1].id.key, p->now);
 	pair_run(p, 20 * GW_SEC);
 	assert_int_equal(p->n[0].connected, 0);
-	assert_int_equal(node_allow(p->n[1].node, "echo", p->n[0].id.key), 0);
+	pair_allow(p, 1, "echo", 0);
 	assert_true(node_welcomes(p->n[1].node, p->n[0].id.key));
 	node_dial(p->n[0].node, p->n[1].id.key, p->now);
 	assert_true(pair_wait_connected(p));

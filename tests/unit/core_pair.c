@@ -49,8 +49,8 @@ void pair_start(struct pair *p, int i, bool open)
 	assert_int_equal(node_listen(n->node, "echo", GW_NEVER), 0);
 	assert_int_equal(node_listen_datagrams(n->node, "dns", GW_NEVER), 0);
 	if (open) {
-		assert_int_equal(node_allow(n->node, "echo", NULL), 0);
-		assert_int_equal(node_allow(n->node, "dns", NULL), 0);
+		assert_int_equal(node_allow(n->node, "echo", &ANYONE), 0);
+		assert_int_equal(node_allow(n->node, "dns", &ANYONE), 0);
 	}
 }
 
@@ -58,6 +58,13 @@ void pair_know(struct pair *p, int i, int peer)
 {
 	assert_int_equal(node_add_endpoint(p->n[i].node, p->n[peer].id.key, &p->n[peer].at, p->now),
 			 0);
+}
+
+void pair_allow(struct pair *p, int i, const char *service, int peer)
+{
+	struct subject who = subject_of_key(p->n[peer].id.key);
+
+	assert_int_equal(node_allow(p->n[i].node, service, &who), 0);
 }
 
 void pair_start_both(struct pair *p)
@@ -196,6 +203,12 @@ static void note(struct pair_node *n, const struct event *ev)
 		n->pong_rtt = ev->rtt;
 		break;
 	case EVENT_BEACONS:
+		break;
+	case EVENT_MANIFEST:
+		n->manifests++;
+		break;
+	case EVENT_AUDIT:
+		n->audit = ev->audit;
 		break;
 	case EVENT_IDENTITY_IN_USE:
 		n->in_use++;

@@ -20,6 +20,8 @@
 
 enum { PAIR_NODES = 3, PAIR_STREAMS = 64 };
 
+static const struct subject ANYONE = { .kind = SUBJECT_ANY };
+
 struct pair_stream {
 	struct stream *stream;
 	unsigned flags; /* all events so far */
@@ -38,7 +40,8 @@ struct pair_node {
 	size_t n_incoming;
 	enum peer_state state; /* of the last EVENT_PEER */
 	int error;
-	unsigned connected, failed, pongs, in_use;
+	unsigned connected, failed, pongs, in_use, manifests;
+	struct audit audit; /* the last one */
 	uint64_t pong_id;
 	gw_time pong_rtt;
 	uint64_t sent; /* datagrams */
@@ -69,6 +72,8 @@ void pair_start(struct pair *p, int i, bool open);
 /* Both of them, and node 0 knows where node 1 is. */
 void pair_start_both(struct pair *p);
 void pair_know(struct pair *p, int i, int peer);
+/* Node i lets that one use a service (NULL: every one). */
+void pair_allow(struct pair *p, int i, const char *service, int peer);
 /* End a node without a goodbye. */
 void pair_kill(struct pair *p, int i);
 

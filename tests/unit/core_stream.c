@@ -198,12 +198,12 @@ static void test_services(void **state)
 	refused(p, "nothing", GW_E_NO_SERVICE);
 	assert_int_equal(node_stream_open(p->n[0].node, p->n[1].id.key, "Not A Name", &s, p->now),
 			 GW_E_INVALID);
-	assert_int_equal(node_allow(p->n[1].node, "private", p->n[2].id.key), 0);
+	pair_allow(p, 1, "private", 2);
 	refused(p, "private", GW_E_DENIED);
 	node_unlisten(p->n[1].node, "echo");
 	refused(p, "echo", GW_E_NO_SERVICE);
 
-	assert_int_equal(node_allow(p->n[1].node, "private", p->n[0].id.key), 0);
+	pair_allow(p, 1, "private", 0);
 	s = pair_open(p, "private");
 	stream_release(pair_wait_incoming(p, 1, 1), p->now);
 	stream_release(s, p->now);

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/door.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/audit.h"
+#include "core/beacons.h"
+#include "core/connection.h"
+#include "core/outbox.h"
+#include "core/peer.h"
+#include "quic/quic.h"
+
+enum {
+	WAITING_MAX = 256,  /* first packets */
+	CROWD = 16,         /* more of them: live connections go first */
+	UNPROVEN_MAX = 64,  /* handshakes, before others have to show where they are */
+	TURNED_AWAY_MAX = 4 /* before the next turn */
+};
+
+#define CROWD_GAP (1 * GW_MSEC)
+
+struct waiting {
+	struct list_item link;
+	struct path path;
+	uint64_t relay; /* number of the beacon; 0: direct */
+	uint64_t channel;
+	size_t len;
+	uint8_t data[];
+};
+
+int door_init(struct node *n)
+{
+	list_init(&n->waiting);
+	rng_bytes(n->rng, n->retry_secret, sizeof(n->retry_secret));
+	n->knock_seed = rng_u64(n->rng);
+	return knock_self_init(&n->knock_self, &n->identity);
+}
+
+void door_clear(struct node *n)
+{
+	list_each(&n->waiting, i, tmp)
+		free(container_of(i, struct waiting, link));
+	knock_seen_free(n->knocks);
+	knock_self_wipe(&n->knock_self);
+	bytes_wipe(n->retry_secret, sizeof(n->retry_secret));
+}
+
+/* --- who knocks --- */
+
+static bool has_streams(const struct node *n, const uint8_t *key)
+{
+	for (const struct peer *p = NULL; (p = peer_next_of_key(n, key, p));)
+		if (p->n_live > 0 || p->wanted)
+			return true;
+	return false;
+}
+
+static struct credential *check_chain(struct node *n, const uint8_t *key, const uint8_t *chain,
+				      size_t len, const struct path *path, gw_time now)
+{
+	enum trust_refusal why;
+	struct credential *shown;
+
+	if (len == 0)
+		return NULL;
+	shown = networks_check(n, key, chain, len, &why, now);
+	if (!shown && why != TRUST_OK)
+		audit_refused(n, AUDIT_CERTIFICATE, key, path, trust_refusal_text(why));
+	return shown;
+}
+
+/* Is the policy's answer yes?  `shown` is given up when not. */
+static bool is_welcome(struct node *n, const uint8_t *key, struct credential *shown,
+		       const struct path *path)
+{
+	struct principal who = networks_principal(key, shown);
+
+	if (memcmp(key, n->identity.key, KEY_SIZE) != 0 &&
+	    (policy_welcomes(&n->policy, &who) || has_streams(n, key)))
+		return true;
+	n->stats.drop_refused++;
+	audit_refused(n, AUDIT_KNOCK, key, path, "no rule allows it anything");
+	credentials_free(shown);
+	return false;
+}
+
+static const char *refusal_text(enum knock_refusal why)
+{
+	return why == KNOCK_CLOCK ? "its clock differs by more than 15 minutes"
+				  : "the knock has been heard before";
+}
+
+static bool opens(struct node *n, const struct path *path, const ngtcp2_pkt_hd *hd,
+		  struct guest *out, gw_time now)
+{
+	ngtcp2_vec token = quic_token(hd);
+	uint64_t wall = node_wall_ms(n, now);
+	enum knock_refusal why;
+	struct knock k;
+
+	why = knock_open(&k, &n->knock_self, hd->dcid.data, token.base, token.len, wall);
+	if (why == KNOCK_CLOCK)
+		audit_refused(n, AUDIT_KNOCK, k.key, path, refusal_text(why));
+	if (why != KNOCK_OK) {
+		n->stats.drop_knock++;
+		return false;
+	}
+	memcpy(out->key, k.key, KEY_SIZE);
+	out->shown = check_chain(n, k.key, k.chain, k.chain_len, path, now);
+	if (!is_welcome(n, k.key, out->shown, path))
+		return false;
+	if (knock_seen_add(&n->knocks, hd->dcid.data, k.wall_ms, wall, n->knock_seed))
+		return true;
+	n->stats.drop_knock++;
+	audit_refused(n, AUDIT_KNOCK, k.key, path, refusal_text(KNOCK_REPLAY));
+	credentials_free(out->shown);
+	return false;
+}
+
+/* --- Retry: nothing is kept of who has to show where it is --- */
+
+static bool returns_retry(struct node *n, const struct path *path, const ngtcp2_pkt_hd *hd,
+			  struct guest *out, gw_time now)
+{
+	ngtcp2_vec token = quic_token(hd);
+	struct retry_token t;
+
+	if (!retry_open(&t, n->retry_secret, &path->remote, token.base, token.len, now))
+		return false;
+	out->retried = true;
+	ngtcp2_cid_init(&out->odcid, t.odcid, t.odcid_len);
+	memcpy(out->key, t.key, KEY_SIZE);
+	out->shown = check_chain(n, t.key, t.chain, t.chain_len, path, now);
+	return is_welcome(n, t.key, out->shown, path);
+}
+
+/* Shorter than what it answers. */
+static void send_retry(struct node *n, const struct path *path, const ngtcp2_pkt_hd *hd,
+		       const struct guest *g, gw_time now)
+{
+	uint8_t token[RETRY_TOKEN_MAX], nonce[24], *out = n->held;
+	struct retry_token t = { .odcid_len = hd->dcid.datalen };
+	ngtcp2_ssize len;
+	ngtcp2_cid scid;
+
+	if (n->held_len > 0)
+		return; /* it will come again */
+	memcpy(t.odcid, hd->dcid.data, hd->dcid.datalen);
+	memcpy(t.key, g->key, KEY_SIZE);
+	if (g->shown) {
+		t.chain_len = g->shown->member.len;
+		memcpy(t.chain, g->shown->member.chain, t.chain_len);
+	}
+	rng_bytes(n->rng, nonce, sizeof(nonce));
+	scid.datalen = KNOCK_DCID;
+	rng_bytes(n->rng, scid.data, scid.datalen);
+	len = ngtcp2_crypto_write_retry(
+		out, PAYLOAD_MIN, hd->version, &hd->scid, &scid, &hd->dcid, token,
+		retry_seal(token, n->retry_secret, nonce, &path->remote, &t, now));
+	if (len <= 0)
+		return;
+	n->held_len = (size_t)len;
+	n->held_path = *path;
+	n->stats.retries++;
+}
+
+/* --- the turn of one --- */
+
+static bool admit(struct node *n, const struct path *path, const struct beacon_ref *b,
+		  const ngtcp2_pkt_hd *hd, struct guest *out, gw_time now)
+{
+	if (!b && returns_retry(n, path, hd, out, now))
+		return true;
+	if (out->retried || !opens(n, path, hd, out, now))
+		return false;
+	/* A beacon has shown where those are that come through it. */
+	if (b || n->n_unproven < UNPROVEN_MAX)
+		return true;
+	send_retry(n, path, hd, out, now);
+	credentials_free(out->shown);
+	return false;
+}
+
+/* True: a handshake has begun. */
+static bool begin(struct node *n, const struct path *path, struct beacon_ref *b, uint64_t channel,
+		  const ngtcp2_pkt_hd *hd, struct connection **out, gw_time now)
+{
+	struct guest guest = { 0 };
+
+	if (n->n_half_open >= HALF_OPEN_MAX) {
+		n->stats.drop_limit++;
+		return false;
+	}
+	if (!admit(n, path, b, hd, &guest, now))
+		return false;
+	*out = connection_accept(n, path, b, channel, hd, &guest, now);
+	if (!*out)
+		n->stats.drop_limit++;
+	return true;
+}
+
+/* True: a handshake has begun.  A second packet of it may have waited behind the first. */
+static bool serve(struct node *n, const struct path *path, struct beacon_ref *b, uint64_t channel,
+		  const uint8_t *data, size_t len, gw_time now)
+{
+	struct connection *c;
+	ngtcp2_pkt_hd hd;
+	bool begun;
+
+	if (ngtcp2_accept(&hd, data, len) != 0)
+		return false;
+	c = b ? map_get(&n->by_channel, channel)
+	      : connection_of_initial(n, &path->remote, hd.dcid.data);
+	begun = !c && begin(n, path, b, channel, &hd, &c, now);
+	if (c && c->relay == b)
+		connection_read(c, b ? &c->path : path, data, len, now);
+	return begun;
+}
+
+/* What costs one hash at most. */
+static bool may_be_knock(struct node *n, const uint8_t *data, size_t len)
+{
+	ngtcp2_pkt_hd hd;
+	ngtcp2_vec token;
+
+	if (ngtcp2_accept(&hd, data, len) != 0 || hd.version != NGTCP2_PROTO_VER_V1 ||
+	    hd.dcid.datalen != KNOCK_DCID)
+		return false;
+	token = quic_token(&hd);
+	return (token.len > 0 && token.base[0] == RETRY_FIRST) ||
+	       knock_has_tag(&n->knock_self, hd.dcid.data, token.base, token.len);
+}
+
+static void wait(struct node *n, const struct path *path, const struct beacon_ref *b,
+		 uint64_t channel, const uint8_t *data, size_t len)
+{
+	struct waiting *w = n->n_waiting < WAITING_MAX ? malloc(sizeof(*w) + len) : NULL;
+
+	if (!w) {
+		n->stats.drop_limit++;
+		return;
+	}
+	*w = (struct waiting){ .path = *path, .channel = channel, .len = len };
+	w->relay = b ? b->number : 0;
+	memcpy(w->data, data, len);
+	list_append(&n->waiting, &w->link);
+	n->n_waiting++;
+}
+
+void door_receive(struct node *n, const struct path *path, struct beacon_ref *b, uint64_t channel,
+		  const uint8_t *data, size_t len, gw_time now)
+{
+	if (!may_be_knock(n, data, len)) {
+		n->stats.drop_knock++;
+		return;
+	}
+	if (n->door_busy) {
+		wait(n, path, b, channel, data, len);
+		return;
+	}
+	n->door_busy = true;
+	n->door_at = now;
+	serve(n, path, b, channel, data, len, now);
+}
+
+gw_time door_due(const struct node *n)
+{
+	if (n->n_waiting == 0)
+		return GW_NEVER;
+	return n->n_waiting > CROWD ? n->door_at + CROWD_GAP : n->door_at;
+}
+
+static bool serve_waiting(struct node *n, const struct waiting *w, gw_time now)
+{
+	struct beacon_ref *b = w->relay ? beacons_of_number(n, w->relay) : NULL;
+
+	return (!w->relay || b) && serve(n, &w->path, b, w->channel, w->data, w->len, now);
+}
+
+void door_expire(struct node *n, gw_time now)
+{
+	bool begun = false;
+
+	n->door_busy = false;
+	if (now < door_due(n))
+		n->door_busy = true;
+	for (int i = 0; i < TURNED_AWAY_MAX && !begun && now >= door_due(n); i++) {
+		struct waiting *w = container_of(list_first(&n->waiting), struct waiting, link);
+
+		list_remove(&w->link);
+		n->n_waiting--;
+		n->door_at = now;
+		n->door_busy = true;
+		begun = serve_waiting(n, w, now);
+		free(w);
+	}
+}
+
+/* --- our own --- */
+
+size_t door_knock(const struct peer *p, const ngtcp2_cid *dcid, uint8_t out[KNOCK_MAX], gw_time now)
+{
+	struct node *n = p->node;
+	const struct member *self = networks_knock_with(p);
+	uint8_t ephemeral[32];
+	ssize_t len;
+
+	rng_bytes(n->rng, ephemeral, sizeof(ephemeral));
+	len = knock_make(out, &n->knock_self, p->key, dcid->data, ephemeral, node_wall_ms(n, now),
+			 self ? self->chain : NULL, self ? self->len : 0);
+	bytes_wipe(ephemeral, sizeof(ephemeral));
+	return len > 0 ? (size_t)len : 0;
+}

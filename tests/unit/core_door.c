@@ -1,0 +1,177 @@
+/* tests/unit/core_door.c - strangers get no answer, whatever they send. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core_pair.h"
+
+#include "core/types.h"
+
+/* The first datagram that node 0 sends. */
+static struct {
+	uint8_t data[2048];
+	size_t len, count;
+} first;
+
+static void keep_first(struct pair *p, int i, const struct batch *b)
+{
+	(void)p;
+	if (i == 0 && first.count++ == 0) {
+		first.len = b->segment < b->len ? b->segment : b->len;
+		memcpy(first.data, b->data, first.len);
+	}
+}
+
+static int setup(void **state)
+{
+	static struct pair pair;
+
+	memset(&first, 0, sizeof(first));
+	pair_init(&pair);
+	pair.on_batch = keep_first;
+	pair_start(&pair, 0, true);
+	pair_start(&pair, 1, true);
+	pair_know(&pair, 0, 1);
+	*state = &pair;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	pair_clear(*state);
+	return 0;
+}
+
+static void dial(struct pair *p)
+{
+	assert_int_equal(node_dial(p->n[0].node, p->n[1].id.key, p->now), 0);
+}
+
+static uint64_t knocks_dropped(const struct pair *p)
+{
+	struct node_stats s;
+
+	node_stats_get(p->n[1].node, &s);
+	return s.drop_knock;
+}
+
+/* Node 1 gets these bytes from there. */
+static void give(struct pair *p, const uint8_t *data, size_t len, uint16_t port)
+{
+	struct path path = { .local = p->n[1].at, .ifindex = 1, .remote = p->n[0].at };
+
+	path.remote.port = port;
+	node_receive(p->n[1].node, &path, data, len, p->now);
+	pair_run(p, GW_SEC);
+}
+
+/* Node 0's first packet, which never comes. */
+static void capture(struct pair *p)
+{
+	p->n[1].cut = true;
+	dial(p);
+	pair_run(p, 10 * GW_MSEC);
+	node_undial(p->n[0].node, p->n[1].id.key, p->now);
+	p->n[0].cut = true;
+	p->n[1].cut = false;
+	assert_true(first.len >= PAYLOAD_MIN);
+}
+
+static void test_a_knock_opens(void **state)
+{
+	struct pair *p = *state;
+
+	capture(p);
+	give(p, first.data, first.len, 4001);
+	assert_true(p->n[1].sent > 0);
+	assert_int_equal(knocks_dropped(p), 0);
+}
+
+/* Whatever byte of the header, the knock and the ClientHello is another one. */
+static void test_changed_packets(void **state)
+{
+	struct pair *p = *state;
+
+	capture(p);
+	for (size_t at = 0; at < 300; at += 7) {
+		uint8_t data[sizeof(first.data)];
+
+		memcpy(data, first.data, first.len);
+		data[at] ^= 0x11;
+		give(p, data, first.len, (uint16_t)(10000 + at));
+		/* What comes behind the knock is sealed, too, by keys that QUIC makes public:
+		 * a handshake may begin, and comes to nothing without an answer. */
+		assert_int_equal(p->n[1].sent, 0);
+	}
+	assert_true(knocks_dropped(p) > 0);
+}
+
+static void test_another_key_was_dialled(void **state)
+{
+	struct pair *p = *state;
+
+	assert_int_equal(node_add_endpoint(p->n[0].node, p->n[2].id.key, &p->n[1].at, p->now), 0);
+	assert_int_equal(node_dial(p->n[0].node, p->n[2].id.key, p->now), 0);
+	pair_run(p, 10 * GW_SEC);
+	assert_int_equal(p->n[1].sent, 0);
+	assert_true(knocks_dropped(p) > 0);
+	assert_int_equal(p->n[0].error, GW_E_UNREACHABLE);
+}
+
+static void test_replayed_knock(void **state)
+{
+	struct pair *p = *state;
+	uint64_t sent;
+
+	dial(p);
+	assert_true(pair_wait_connected(p));
+	pair_run(p, GW_SEC);
+	sent = p->n[1].sent;
+	for (uint16_t port = 5000; port < 5100; port++)
+		give(p, first.data, first.len, port);
+	assert_int_equal(p->n[1].sent, sent);
+	assert_int_equal(knocks_dropped(p), 100);
+	assert_int_equal(node_connections(p->n[1].node), 1);
+}
+
+/* Many first packets at once, each valid, from addresses that may be forged: what is kept is bounded, and
+ * who is really there comes in by a Retry. */
+static void test_flood(void **state)
+{
+	struct pair *p = *state;
+	struct node_stats stats;
+
+	p->n[1].cut = true;
+	for (int i = 0; i < 200; i++) {
+		first.count = 0;
+		dial(p);
+		pair_run(p, GW_MSEC);
+		p->n[1].cut = false;
+		{
+			struct path path = { .local = p->n[1].at, .ifindex = 1 };
+
+			path.remote = p->n[2].at;
+			path.remote.port = (uint16_t)(10000 + i);
+			node_receive(p->n[1].node, &path, first.data, first.len, p->now);
+		}
+		p->n[1].cut = true;
+		node_undial(p->n[0].node, p->n[1].id.key, p->now);
+		pair_run(p, 2 * GW_MSEC);
+	}
+	node_stats_get(p->n[1].node, &stats);
+	assert_in_range(node_connections(p->n[1].node), 1, 64);
+	assert_in_range(stats.retries, 100, 200);
+	p->n[1].cut = false;
+	dial(p);
+	assert_true(pair_wait_connected(p));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_a_knock_opens, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_changed_packets, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_another_key_was_dialled, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_replayed_knock, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
