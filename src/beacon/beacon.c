@@ -62,7 +62,7 @@ static void on_attended(struct session *s, const struct beacon_frame *f, gw_time
 		items_store(s, f, now);
 		break;
 	case BEACON_FETCH:
-		networks_fetch(s, f, now);
+		roster_fetch(s, f, now);
 		break;
 	case BEACON_ATTEND:
 	case BEACON_WELCOME:
@@ -156,7 +156,7 @@ static void init_tables(struct beacon *b)
 	map_init(&b->conduits, rng_u64(b->rng));
 	map_init(&b->requests, rng_u64(b->rng));
 	map_init(&b->channels, rng_u64(b->rng));
-	networks_init(b);
+	roster_init(b);
 }
 
 static void answer(struct link_host *h, const struct path *to, const uint8_t *data, size_t len)
@@ -246,7 +246,7 @@ void beacon_free(struct beacon *b)
 	clear_conduits(b);
 	link_host_clear(&b->links);
 	directory_clear(b);
-	networks_clear(b);
+	roster_clear(b);
 	clear_accounts(b);
 	clear_out(b);
 	keymap_clear(&b->registered);
@@ -370,7 +370,7 @@ void beacon_expire(struct beacon *b, gw_time now)
 {
 	session_expire(b, now);
 	relay_expire(b, now);
-	networks_expire(b, now);
+	roster_expire(b, now);
 	link_expire(&b->links, now);
 }
 

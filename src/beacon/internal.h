@@ -139,7 +139,7 @@ void directory_forget(struct session *s); /* it is gone */
 void directory_clear(struct beacon *b);
 uint64_t beacon_wall_ms(const struct beacon *b, gw_time now);
 
-/* --- networks.c --- */
+/* --- roster.c --- */
 
 /* The newest manifest of a network, and what its members have published. */
 struct beacon_network {
@@ -166,14 +166,14 @@ struct published {
 	struct member member;
 };
 
-void networks_init(struct beacon *b);
-void networks_clear(struct beacon *b);
+void roster_init(struct beacon *b);
+void roster_clear(struct beacon *b);
 /* It has come whole; answers it. */
-void networks_take(struct session *s, uint64_t request, enum stored_kind kind, const uint8_t *data,
-		   size_t len, gw_time now);
-void networks_fetch(struct session *s, const struct beacon_frame *f, gw_time now);
-void networks_forget(struct session *s, gw_time now); /* it is gone, and not registered */
-void networks_expire(struct beacon *b, gw_time now);
+void roster_take(struct session *s, uint64_t request, enum stored_kind kind, const uint8_t *data,
+		 size_t len, gw_time now);
+void roster_fetch(struct session *s, const struct beacon_frame *f, gw_time now);
+void roster_forget(struct session *s, gw_time now); /* it is gone, and not registered */
+void roster_expire(struct beacon *b, gw_time now);
 
 /* --- items.c --- */
 

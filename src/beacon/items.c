@@ -57,7 +57,7 @@ static void append(struct arriving *a, const struct beacon_frame *f, gw_time now
 	a->len += f->item.len;
 	if (a->len < a->total)
 		return;
-	networks_take(a->session, a->request, (enum stored_kind)a->kind, a->bytes, a->total, now);
+	roster_take(a->session, a->request, (enum stored_kind)a->kind, a->bytes, a->total, now);
 	drop_arriving(a);
 }
 
@@ -81,8 +81,8 @@ static void begin(struct session *s, const struct beacon_frame *f, gw_time now)
 		return;
 	}
 	if (f->item.len == f->item.total) {
-		networks_take(s, request, (enum stored_kind)f->item.kind, f->item.bytes,
-			      f->item.len, now);
+		roster_take(s, request, (enum stored_kind)f->item.kind, f->item.bytes, f->item.len,
+			    now);
 		return;
 	}
 	a = arriving_new(s, f);

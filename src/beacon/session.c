@@ -335,7 +335,7 @@ void session_closed(struct link *l, gw_time now)
 	relay_forget(s);
 	directory_forget(s);
 	items_forget(s);
-	networks_forget(s, now);
+	roster_forget(s, now);
 	heap_remove(&b->timers, &s->timer);
 	drop_source(s, now);
 	account_release(b, s->key, now);

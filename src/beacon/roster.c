@@ -333,8 +333,8 @@ static void take_manifest(struct session *s, uint64_t request, const uint8_t *da
 	manifest_clear(&m);
 }
 
-void networks_take(struct session *s, uint64_t request, enum stored_kind kind, const uint8_t *data,
-		   size_t len, gw_time now)
+void roster_take(struct session *s, uint64_t request, enum stored_kind kind, const uint8_t *data,
+		 size_t len, gw_time now)
 {
 	if (kind == STORED_MANIFEST)
 		take_manifest(s, request, data, len, now);
@@ -375,7 +375,7 @@ static void fetch_chains(struct session *s, const struct beacon_frame *f, gw_tim
 	session_result(s, f->fetch.request, found > 0 ? RESULT_OK : RESULT_NOT_FOUND, 0);
 }
 
-void networks_fetch(struct session *s, const struct beacon_frame *f, gw_time now)
+void roster_fetch(struct session *s, const struct beacon_frame *f, gw_time now)
 {
 	struct beacon *b = s->beacon;
 
@@ -392,7 +392,7 @@ void networks_fetch(struct session *s, const struct beacon_frame *f, gw_time now
 
 /* --- time, and the end --- */
 
-void networks_expire(struct beacon *b, gw_time now)
+void roster_expire(struct beacon *b, gw_time now)
 {
 	struct timer *t;
 
@@ -400,7 +400,7 @@ void networks_expire(struct beacon *b, gw_time now)
 		unpublish(b, container_of(t, struct published, ends), now);
 }
 
-void networks_forget(struct session *s, gw_time now)
+void roster_forget(struct session *s, gw_time now)
 {
 	struct session *other =
 		s->state == SESSION_ATTENDED ? session_registered(s->beacon, s->link->key) : NULL;
@@ -416,7 +416,7 @@ void networks_forget(struct session *s, gw_time now)
 	}
 }
 
-void networks_init(struct beacon *b)
+void roster_init(struct beacon *b)
 {
 	list_init(&b->network_use);
 	keymap_init(&b->networks, rng_u64(b->rng));
@@ -424,7 +424,7 @@ void networks_init(struct beacon *b)
 }
 
 /* The sessions are gone, and their chains with them. */
-void networks_clear(struct beacon *b)
+void roster_clear(struct beacon *b)
 {
 	list_each(&b->network_use, i, next)
 		network_free(b, container_of(i, struct beacon_network, by_use));
