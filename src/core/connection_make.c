@@ -145,7 +145,7 @@ static struct connection *dial(struct peer *p, const struct route *r, gw_time no
 	fill_path(&r->path, store, &quic_path);
 	random_cid(c->node, &scid, CID_SIZE);
 	random_cid(c->node, &dcid, KNOCK_DCID);
-	quic_client_token(&settings, knock, door_knock(p, &dcid, knock, now));
+	quic_client_token(&settings, knock, door_knock(c, &dcid, knock, now));
 	if (!register_cid(c, &scid) ||
 	    ngtcp2_conn_client_new(&c->quic, &dcid, &scid, &quic_path, NGTCP2_PROTO_VER_V1,
 				   &connection_callbacks, &settings, &params,

@@ -299,16 +299,17 @@ void door_expire(struct node *n, gw_time now)
 
 /* --- our own --- */
 
-size_t door_knock(const struct peer *p, const ngtcp2_cid *dcid, uint8_t out[KNOCK_MAX], gw_time now)
+size_t door_knock(struct connection *c, const ngtcp2_cid *dcid, uint8_t out[KNOCK_MAX], gw_time now)
 {
-	struct node *n = p->node;
-	const struct member *self = networks_knock_with(p);
+	struct node *n = c->node;
+	const struct network *w = networks_knock_with(c->peer);
 	uint8_t ephemeral[32];
 	ssize_t len;
 
+	c->knocked = w;
 	rng_bytes(n->rng, ephemeral, sizeof(ephemeral));
-	len = knock_make(out, &n->knock_self, p->key, dcid->data, ephemeral, node_wall_ms(n, now),
-			 self ? self->chain : NULL, self ? self->len : 0);
+	len = knock_make(out, &n->knock_self, c->peer->key, dcid->data, ephemeral,
+			 node_wall_ms(n, now), w ? w->self.chain : NULL, w ? w->self.len : 0);
 	bytes_wipe(ephemeral, sizeof(ephemeral));
 	return len > 0 ? (size_t)len : 0;
 }

@@ -16,7 +16,7 @@ gw_time door_due(const struct node *n);
 void door_expire(struct node *n, gw_time now);
 
 /* The token of an Initial that we send.  Returns its bytes; 0: none could be made. */
-size_t door_knock(const struct peer *p, const ngtcp2_cid *dcid, uint8_t out[KNOCK_MAX],
+size_t door_knock(struct connection *c, const ngtcp2_cid *dcid, uint8_t out[KNOCK_MAX],
 		  gw_time now);
 
 /* Who may come in. */

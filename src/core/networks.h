@@ -59,8 +59,8 @@ bool networks_next_news(struct node *n, uint8_t key[KEY_SIZE]);
 
 /* --- networks_talk.c --- */
 
-/* Our chain for a knock at this peer; NULL: none. */
-const struct member *networks_knock_with(const struct peer *p);
+/* Whose chain of ours to show to this peer in a knock; NULL: none. */
+const struct network *networks_knock_with(const struct peer *p);
 /* The connection is used: tell the peer what it may know. */
 void networks_greet(struct connection *c);
 /* The same to all peers of that network. */

@@ -54,18 +54,22 @@ static void send_manifest(struct connection *c, const struct network *w)
 	}
 }
 
-/* Who belongs to a network learns how new our manifest is, and that we belong to it. */
+/* Who belongs to a network learns how new our manifest is, and that we belong to it; whom we have told
+ * that when we knocked hears of a new chain. */
 static void greet_in(struct connection *c, struct network *w)
 {
 	struct credential *theirs = c->peer->credentials;
 
+	bool belongs;
+
 	while (theirs && theirs->network != w)
 		theirs = theirs->next;
-	if (!theirs || !theirs->valid)
+	belongs = theirs && theirs->valid;
+	if (w->is_member && w->self_state == TRUST_OK && (belongs || c->knocked == w))
+		send_member(c, w);
+	if (!belongs)
 		return;
 	theirs->sent = 0;
-	if (w->is_member && w->self_state == TRUST_OK)
-		send_member(c, w);
 	send_sequence(c, w);
 }
 
@@ -86,7 +90,7 @@ void networks_tell(struct node *n, struct network *w)
 }
 
 /* Peers that nobody knows anything of are tried with one network after the other. */
-const struct member *networks_knock_with(const struct peer *p)
+const struct network *networks_knock_with(const struct peer *p)
 {
 	const struct node *n = p->node;
 	const struct network *fit[NETWORKS_MAX];
@@ -98,10 +102,10 @@ const struct member *networks_knock_with(const struct peer *p)
 		if (!w->is_member || w->self_state != TRUST_OK)
 			continue;
 		if (networks_of(p, w))
-			return &w->self;
+			return w;
 		fit[count++] = w;
 	}
-	return count ? &fit[p->attempts % count]->self : NULL;
+	return count ? fit[p->attempts % count] : NULL;
 }
 
 /* --- what they say --- */
@@ -138,11 +142,14 @@ static void take_sequence(struct connection *c, const struct frame *f)
 	const struct network *w = networks_find(c->node, f->network.key);
 	struct credential *theirs = w ? credential_in(c->peer, w) : NULL;
 
-	if (!theirs || f->network.sequence >= w->manifest.m.sequence ||
-	    theirs->sent == w->manifest.m.sequence)
+	if (!theirs || f->network.sequence == w->manifest.m.sequence)
 		return;
-	theirs->sent = w->manifest.m.sequence;
-	send_manifest(c, w);
+	if (f->network.sequence > w->manifest.m.sequence) {
+		send_sequence(c, w); /* that is the question */
+	} else if (theirs->sent != w->manifest.m.sequence) {
+		theirs->sent = w->manifest.m.sequence;
+		send_manifest(c, w);
+	}
 }
 
 static void forget_incoming(struct connection *c)

@@ -101,40 +101,52 @@ struct probe {
 	const char *group;
 };
 
-/* splitmix64's finalizer (Vigna, public domain), chained over the words. */
-static uint64_t hash_bytes(uint64_t h, const void *data, size_t len)
+/* splitmix64's finalizer (Vigna, public domain). */
+static uint64_t mix(uint64_t z)
 {
-	const uint8_t *at = data;
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
 
-	while (len > 0) {
-		size_t n = len < sizeof(h) ? len : sizeof(h);
-		uint64_t word = 0;
+/* The last two words overlap, so that no copy has a length that the compiler does not know. */
+static uint64_t hash_text(uint64_t h, const char *text, size_t len)
+{
+	uint64_t word = len;
 
-		memcpy(&word, at, n);
-		h ^= word;
-		h = (h ^ (h >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-		h = (h ^ (h >> 27)) * UINT64_C(0x94d049bb133111eb);
-		h ^= h >> 31;
-		at += n;
-		len -= n;
+	h += len;
+	if (len < sizeof(word)) {
+		for (size_t i = 0; i < len; i++)
+			word = word << 8 | (uint8_t)text[i];
+		return mix(h ^ word);
 	}
-	return h;
+	for (size_t i = 0; i + sizeof(word) < len; i += sizeof(word)) {
+		memcpy(&word, text + i, sizeof(word));
+		h = mix(h ^ word);
+	}
+	memcpy(&word, text + len - sizeof(word), sizeof(word));
+	return mix(h ^ word);
 }
 
 /* The hash of an entry is the sum of these: of its scope and service, and of its subject. */
 static uint64_t hash_service(const struct policy *p, enum scope scope, const char *service)
 {
-	return hash_bytes(p->table.seed + ((uint64_t)scope << 32), service, strlen(service));
+	return hash_text(p->table.seed + ((uint64_t)scope << 32), service, strlen(service));
 }
 
 static uint64_t hash_key(const struct policy *p, enum subject_kind kind, const uint8_t *key)
 {
-	return hash_bytes(p->table.seed + (uint64_t)kind, key, KEY_SIZE);
+	uint64_t words[KEY_SIZE / 8], h = p->table.seed + (uint64_t)kind;
+
+	memcpy(words, key, sizeof(words));
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		h = mix(h ^ words[i]);
+	return h;
 }
 
 static uint64_t hash_group(uint64_t network, const char *group)
 {
-	return hash_bytes(~network, group, strnlen(group, WIRE_GROUP_MAX));
+	return hash_text(~network, group, strnlen(group, WIRE_GROUP_MAX));
 }
 
 static struct policy_entry *find(const struct policy *p, const struct probe *a)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/audit.h"
 #include "core/segment.h"
 
 #include <assert.h>
@@ -264,6 +265,24 @@ static uint64_t admit(struct peer *p, const struct segment_header *h)
 	return 0;
 }
 
+static const char *refusal_text(uint64_t code)
+{
+	switch (code) {
+	case 0:
+		return NULL;
+	case STREAM_CODE_NO_SERVICE:
+		return "there is no such service";
+	case STREAM_CODE_DENIED:
+		return "no rule allows it";
+	case STREAM_CODE_KIND:
+		return "the service is of the other kind";
+	case STREAM_CODE_LOST:
+		return "it was refused before";
+	default:
+		return "there are too many streams";
+	}
+}
+
 static enum stream_kind kind_of(const struct segment_header *h)
 {
 	return h->kind == SEGMENT_OPEN_DATAGRAM ? STREAM_OF_DATAGRAMS : STREAM_OF_BYTES;
@@ -288,6 +307,7 @@ static int take_new(struct peer *p, struct rx_segment *segment, const struct seg
 	if (code == 0 && seen_add(&p->seen, h->id / 2) < 0)
 		return GW_E_PROTOCOL;
 	s = code == 0 ? stream_new(p, h->id, h->service, true, kind_of(h), now) : NULL;
+	audit_open(p, h->service, s != NULL, refusal_text(s || code ? code : STREAM_CODE_LIMIT));
 	if (!s) {
 		segment->ignored = true;
 		answer(p, FRAME_RESET, h->id, code ? code : STREAM_CODE_LIMIT);

@@ -315,10 +315,11 @@ struct connection {
 
 	ngtcp2_conn *quic;
 	struct tls_session tls;
-	bool confirmed;              /* handshake complete on our side */
-	uint8_t knock_key[KEY_SIZE]; /* accepter: who has knocked */
-	struct credential *shown;    /* ... and what it is; the peer's from the hello on */
-	bool unproven;               /* accepter: nothing has shown that it is at its address */
+	bool confirmed;                /* handshake complete on our side */
+	uint8_t knock_key[KEY_SIZE];   /* accepter: who has knocked */
+	struct credential *shown;      /* ... and what it is; the peer's from the hello on */
+	const struct network *knocked; /* dialler: what it has shown; to be compared only */
+	bool unproven;                 /* accepter: nothing has shown that it is at its address */
 	struct incoming_manifest *incoming; /* NULL: none */
 	uint64_t odcid; /* map key of the client's first destination id and its address, or 0 */
 

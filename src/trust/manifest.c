@@ -8,7 +8,7 @@
 #include "crypto/hash.h"
 #include "trust/trust.h"
 
-enum { AHEAD_MAX_MS = 10 * 60 * 1000 };
+enum { AHEAD_MAX_MS = TRUST_SKEW_S * 1000 };
 
 /* --- signing --- */
 

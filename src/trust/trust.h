@@ -33,7 +33,7 @@ enum trust_refusal {
 	TRUST_REVOKED,
 	TRUST_SERIAL, /* another key has shown that serial */
 	TRUST_OLD,    /* manifest: no newer than the one that is known */
-	TRUST_FUTURE, /* manifest: more than 10 minutes ahead */
+	TRUST_FUTURE, /* manifest: more than 15 minutes ahead */
 	TRUST_SELF,   /* manifest: its signer is revoked by it */
 	TRUST_LIMIT,  /* too many networks, or out of memory */
 };

@@ -24,7 +24,7 @@
 
 enum { EVENTS_MAX = 64, DATAGRAM_MAX = 16384, FILES = 1 << 20 };
 
-struct member {
+struct caller {
 	struct node *core;
 	int fd;
 	struct timer timer;
@@ -60,7 +60,7 @@ static double cpu_seconds(void)
 
 /* --- members --- */
 
-static void transmit(struct crowd *c, struct member *m, gw_time now)
+static void transmit(struct crowd *c, struct caller *m, gw_time now)
 {
 	struct batch *b = &c->batch;
 
@@ -71,7 +71,7 @@ static void transmit(struct crowd *c, struct member *m, gw_time now)
 	}
 }
 
-static void settle(struct crowd *c, struct member *m)
+static void settle(struct crowd *c, struct caller *m)
 {
 	gw_time now = loop_clock();
 	struct event e;
@@ -99,9 +99,9 @@ static int connected_socket(const struct addr *to)
 	return fd;
 }
 
-static struct member *member_new(struct crowd *c)
+static struct caller *member_new(struct crowd *c)
 {
-	struct member *m = calloc(1, sizeof(*m));
+	struct caller *m = calloc(1, sizeof(*m));
 	struct epoll_event e = { .events = EPOLLIN, .data.ptr = m };
 	gw_time now = loop_clock();
 	struct node_config config;
@@ -125,7 +125,7 @@ static struct member *member_new(struct crowd *c)
 	return m;
 }
 
-static void member_free(struct crowd *c, struct member *m)
+static void member_free(struct crowd *c, struct caller *m)
 {
 	node_close(m->core, loop_clock());
 	transmit(c, m, loop_clock());
@@ -136,7 +136,7 @@ static void member_free(struct crowd *c, struct member *m)
 	free(m);
 }
 
-static void receive(struct crowd *c, struct member *m)
+static void receive(struct crowd *c, struct caller *m)
 {
 	static uint8_t data[DATAGRAM_MAX];
 	gw_time now = loop_clock();
@@ -153,7 +153,7 @@ static void expire(struct crowd *c)
 	struct timer *t;
 
 	while ((t = heap_top(&c->timers)) && t->at <= now) {
-		struct member *m = container_of(t, struct member, timer);
+		struct caller *m = container_of(t, struct caller, timer);
 
 		heap_remove(&c->timers, t);
 		node_expire(m->core, now);
@@ -185,7 +185,7 @@ static bool turn(struct crowd *c)
 
 static void invite(struct crowd *c, const struct crowd_order *o)
 {
-	struct member **guests = calloc(o->at_once, sizeof(struct member *));
+	struct caller **guests = calloc(o->at_once, sizeof(struct caller *));
 	uint32_t begun = 0, done = 0;
 
 	if (!guests)
@@ -209,7 +209,7 @@ static void invite(struct crowd *c, const struct crowd_order *o)
 	free(guests);
 }
 
-static void open_streams(struct crowd *c, struct member *m, uint32_t count)
+static void open_streams(struct crowd *c, struct caller *m, uint32_t count)
 {
 	m->answered = 0;
 	for (uint32_t i = 0; i < count; i++) {
@@ -227,7 +227,7 @@ static void open_streams(struct crowd *c, struct member *m, uint32_t count)
 static void open_all(struct crowd *c, uint32_t count)
 {
 	list_each(&c->members, i, next)
-		open_streams(c, container_of(i, struct member, link), count);
+		open_streams(c, container_of(i, struct caller, link), count);
 }
 
 /* False: there are no more. */

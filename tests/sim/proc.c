@@ -336,6 +336,8 @@ static void event(struct proc *p, const struct event *ev)
 		p->pong_rtt = ev->rtt;
 		break;
 	case EVENT_BEACONS:
+	case EVENT_MANIFEST:
+	case EVENT_AUDIT:
 		break;
 	case EVENT_IDENTITY_IN_USE:
 		sim_note(p->sim, "%s: identity in use elsewhere", p->name);

@@ -617,6 +617,47 @@ static void client_that_goes_withdraws_its_service(void **state)
 	check_alive();
 }
 
+/* How the agent answers the peer: 0, the bench is served. */
+static int try_bench(void)
+{
+	godwit_stream *s;
+	godwit_stream_info info;
+	uint8_t key[GODWIT_KEY_SIZE];
+	int error;
+
+	godwit_node_key(hub_node(agent_hub(agent)), key);
+	assert_int_equal(godwit_stream_open(peer_node, key, BENCH_SERVICE, &s), 0);
+	peer_handler.on_event = on_peer;
+	godwit_stream_set_user(s, &peer_handler);
+	RUN_UNTIL((godwit_stream_describe(s, &info), info.answered) || godwit_stream_error(s));
+	error = godwit_stream_error(s);
+	godwit_stream_free(s);
+	return error;
+}
+
+/* Two services let the same peers use the bench: who goes takes back what was its own. */
+static void what_others_have_granted_stays(void **state)
+{
+	char endpoint[1][GODWIT_ENDPOINT_SIZE];
+	uint8_t key[GODWIT_KEY_SIZE];
+	struct call *one, *two;
+
+	(void)state;
+	godwit_node_key(hub_node(agent_hub(agent)), key);
+	assert_int_equal(godwit_node_endpoints(hub_node(agent_hub(agent)), endpoint, 1), 1);
+	assert_int_equal(godwit_add_endpoint(peer_node, key, endpoint[0]), 0);
+	one = ask_expose("one");
+	two = ask_expose("two");
+	RUN_UNTIL(one->events && two->events);
+	assert_int_equal(try_bench(), 0);
+	hang_up(one);
+	RUN_UNTIL(!agent_find_offer(agent, "one"));
+	assert_int_equal(try_bench(), 0);
+	hang_up(two);
+	RUN_UNTIL(!agent_find_offer(agent, "two"));
+	assert_int_equal(try_bench(), GODWIT_E_DENIED);
+}
+
 static void client_that_goes_unasked_is_forgotten(void **state)
 {
 	size_t before = count_fds();
@@ -753,6 +794,7 @@ int main(void)
 		TEST(no_descriptor_is_left_open),
 		TEST(client_that_goes_cancels_its_connection),
 		TEST(client_that_goes_withdraws_its_service),
+		TEST(what_others_have_granted_stays),
 		TEST(client_that_goes_unasked_is_forgotten),
 		TEST(clients_are_limited),
 		TEST(node_that_exits_tells_its_clients),

@@ -1,6 +1,21 @@
 /* tests/unit/core_recheck.c - rules change under what is live: streams, dials, pings, connections. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core_pair.h"
+#include "core/policy.h"
+
+/* The next time that somebody asks: yes. */
+static bool welcome_once;
+
+bool __real_policy_welcomes(const struct policy *p, const struct principal *who);
+bool __wrap_policy_welcomes(const struct policy *p, const struct principal *who);
+
+bool __wrap_policy_welcomes(const struct policy *p, const struct principal *who)
+{
+	if (!welcome_once)
+		return __real_policy_welcomes(p, who);
+	welcome_once = false;
+	return true;
+}
 
 static int setup(void **state)
 {
@@ -153,10 +168,10 @@ static void expect_shut_out(struct pair *p)
 	assert_int_equal(pair_streams(p, 1), 0);
 	p->n[0].failed = 0;
 	assert_int_equal(node_ping(p->n[0].node, p->n[1].id.key, &id, p->now), 0);
-	pair_run(p, 5 * GW_SEC);
+	pair_run(p, 8 * GW_SEC);
 	assert_int_equal(p->n[0].pongs, 0);
 	assert_true(p->n[0].failed > 0);
-	assert_int_equal(p->n[0].error, GW_E_DENIED);
+	assert_int_equal(p->n[0].error, GW_E_UNREACHABLE);
 
 	pair_allow(p, 1, "web", 0);
 	assert_int_equal(node_ping(p->n[0].node, p->n[1].id.key, &id, p->now), 0);
@@ -196,6 +211,21 @@ static void test_idle_connection_is_closed(void **state)
 	assert_int_equal(stats(p, 1).connections, 1);
 	node_recheck(p->n[1].node, p->now);
 	pair_run(p, 10 * GW_MSEC); /* there is nothing to wait for */
+	expect_shut_out(p);
+}
+
+/* The rules change between the handshake and the hello. */
+static void test_handshake_comes_too_late(void **state)
+{
+	struct pair *p = *state;
+
+	start(p);
+	welcome_once = true;
+	assert_int_equal(node_dial(p->n[0].node, p->n[1].id.key, p->now), 0);
+	pair_run(p, 5 * GW_SEC);
+	assert_false(welcome_once);
+	assert_int_equal(p->n[0].connected, 0);
+	assert_int_equal(p->n[1].connected, 0);
 	expect_shut_out(p);
 }
 
@@ -275,6 +305,29 @@ static void test_one_that_we_want_stays(void **state)
 	expect_shut_out(p);
 }
 
+/* Somebody waits for an answer of it. */
+static void test_one_that_we_ping_stays(void **state)
+{
+	struct pair *p = *state;
+	uint64_t id;
+
+	start(p);
+	pair_allow(p, 1, "echo", 0);
+	assert_int_equal(node_dial(p->n[0].node, p->n[1].id.key, p->now), 0);
+	assert_true(pair_wait_connected(p));
+	pair_run(p, GW_SEC);
+	assert_int_equal(node_ping(p->n[1].node, p->n[0].id.key, &id, p->now), 0);
+	disallow(p, 1, "echo", 0);
+	node_recheck(p->n[1].node, p->now);
+	pair_run(p, 10 * GW_MSEC);
+	assert_int_equal(p->n[1].pongs, 1);
+	assert_int_equal(p->n[1].connected, 1); /* and not anew */
+	assert_int_equal(stats(p, 1).connections, 1);
+	node_recheck(p->n[1].node, p->now);
+	pair_run(p, 10 * GW_MSEC);
+	expect_shut_out(p);
+}
+
 /* --- out --- */
 
 static void expect_no_dial(struct pair *p)
@@ -337,10 +390,13 @@ static void test_outgoing_streams_end(void **state)
 static void test_parked_stream_ends(void **state)
 {
 	struct pair *p = *state;
+	struct local_addr both[] = { { .addr = p->n[0].at, .ifindex = 1, .mtu = 1500 },
+				     { .addr = p->n[2].at, .ifindex = 2, .mtu = 1500 } };
 	struct stream *s, *b;
 	uint64_t dials;
 
 	start(p);
+	node_network_changed(p->n[0].node, both, 2, p->now); /* then it dials by each, soon after */
 	pair_allow(p, 1, NULL, 0);
 	s = open_taken(p, "echo", &b);
 	pair_run(p, GW_SEC);
@@ -415,12 +471,13 @@ static void test_its_own_streams_move(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_streams_end_one_by_one), TEST(test_nothing_has_changed),
-		TEST(test_last_right_is_taken),    TEST(test_idle_connection_is_closed),
-		TEST(test_nothing_of_it_arrives),  TEST(test_second_thoughts),
-		TEST(test_one_that_we_want_stays), TEST(test_dial_is_refused),
-		TEST(test_outgoing_streams_end),   TEST(test_parked_stream_ends),
-		TEST(test_dial_in_progress_ends),  TEST(test_its_own_streams_move),
+		TEST(test_streams_end_one_by_one),   TEST(test_nothing_has_changed),
+		TEST(test_last_right_is_taken),      TEST(test_idle_connection_is_closed),
+		TEST(test_nothing_of_it_arrives),    TEST(test_second_thoughts),
+		TEST(test_one_that_we_want_stays),   TEST(test_dial_is_refused),
+		TEST(test_outgoing_streams_end),     TEST(test_parked_stream_ends),
+		TEST(test_dial_in_progress_ends),    TEST(test_its_own_streams_move),
+		TEST(test_handshake_comes_too_late), TEST(test_one_that_we_ping_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

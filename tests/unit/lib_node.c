@@ -333,7 +333,43 @@ static void stranger_is_denied(void **state)
 	godwit_disallow(b.node, "sink", NULL);
 	assert_int_equal(godwit_dial(a.node, b.key), 0);
 	RUN_UNTIL(a.failed_peers);
-	assert_int_equal(a.peer_error, GODWIT_E_DENIED);
+	assert_int_equal(a.peer_error, GODWIT_E_UNREACHABLE); /* it is not told */
+}
+
+static void rules_change_under_a_stream(void **state)
+{
+	(void)state;
+	open_stream("sink");
+	RUN_UNTIL(b.stream);
+	godwit_disallow(b.node, "sink", NULL);
+	assert_int_equal(godwit_allow_network(b.node, "sink", a.key, "ops"), 0);
+	assert_int_equal(godwit_allow_network(b.node, "sink", a.key, NULL), 0);
+	assert_int_equal(godwit_allow_network(b.node, "sink", a.key, "No Group"), GODWIT_E_INVALID);
+	godwit_recheck(b.node);
+	RUN_UNTIL(a.flags & b.flags & GODWIT_STREAM_FAILED);
+	assert_int_equal(godwit_stream_error(a.stream), GODWIT_E_DENIED);
+	assert_int_equal(godwit_stream_error(b.stream), GODWIT_E_POLICY);
+	godwit_disallow_network(b.node, "sink", a.key, "ops");
+	godwit_disallow_network(b.node, "sink", a.key, NULL);
+}
+
+static void own_rules_say_whom_to_dial(void **state)
+{
+	uint64_t id;
+
+	(void)state;
+	assert_int_equal(godwit_allow_dial(a.node, a.key), 0); /* another one than b */
+	assert_int_equal(godwit_allow_dial_network(a.node, b.key, NULL), 0);
+	assert_int_equal(godwit_allow_dial_network(a.node, b.key, ""), GODWIT_E_INVALID);
+	assert_int_equal(godwit_dial(a.node, b.key), GODWIT_E_POLICY);
+	assert_int_equal(godwit_ping(a.node, b.key, &id), GODWIT_E_POLICY);
+	assert_int_equal(godwit_stream_open(a.node, b.key, "sink", &a.stream), GODWIT_E_POLICY);
+	assert_int_equal(godwit_datagram_open(a.node, b.key, "sink", &a.stream), GODWIT_E_POLICY);
+	godwit_disallow_dial_network(a.node, b.key, NULL);
+	assert_int_equal(godwit_dial(a.node, b.key), GODWIT_E_POLICY);
+	godwit_disallow_dial(a.node, a.key); /* no rule is left */
+	assert_int_equal(godwit_ping(a.node, b.key, &id), 0);
+	RUN_UNTIL(a.pong_id == id);
 }
 
 /* Private addresses are reused: another node may live at one of the peer's endpoints. */
@@ -650,6 +686,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sleep_of_the_machine_is_noticed, setup, teardown),
 		cmocka_unit_test_setup_teardown(refusals_have_their_reasons, setup, teardown),
 		cmocka_unit_test_setup_teardown(stranger_is_denied, setup, teardown),
+		cmocka_unit_test_setup_teardown(rules_change_under_a_stream, setup, teardown),
+		cmocka_unit_test_setup_teardown(own_rules_say_whom_to_dial, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_node_at_an_endpoint_is_not_the_last_word,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(ping_tells_where_the_peer_is, setup, teardown),

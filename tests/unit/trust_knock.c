@@ -119,6 +119,27 @@ static void knock_says_who_and_when(void **state)
 	}
 }
 
+/* By another implementation: Python's hashlib, hmac and cryptography, from the specification. */
+static void bytes_are_those_of_the_specification(void **state)
+{
+	static const char EXPECTED[] =
+		"de09444f0ab62741bc875cf6e226bde8132c442be010fbd57e72603328aa76e71fccc150"
+		"3aae219327d14d9c9993f4725fce6e2c914999f8df2934828d8213baddcddb24fc0de2f5"
+		"f0f6f1064ad36dacb1bf352c07889e94192beb559629631b4373f54a4caff1e71512e3a8"
+		"4a65a7ece81e25de14359505d17b12dc40babc43a1961eb1c42f643fc3cc6ab5c21ff834"
+		"143032b6c46bb7238a3d533e";
+	struct sample s = sample(4);
+	uint8_t expected[KNOCK_MAX];
+	size_t len;
+
+	(void)state;
+	assert_int_equal(sodium_hex2bin(expected, sizeof(expected), EXPECTED, strlen(EXPECTED),
+					NULL, &len, NULL),
+			 0);
+	assert_int_equal(s.len, len);
+	assert_memory_equal(s.token, expected, len);
+}
+
 static void self_is_of_the_identity(void **state)
 {
 	static const struct knock_self zeros;
@@ -302,6 +323,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(knock_says_who_and_when),
+		cmocka_unit_test(bytes_are_those_of_the_specification),
 		cmocka_unit_test(self_is_of_the_identity),
 		cmocka_unit_test(no_knock_for_what_is_no_key),
 		cmocka_unit_test(knock_is_for_one_key_and_one_packet),

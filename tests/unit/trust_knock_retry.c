@@ -144,7 +144,7 @@ static void each_bit_and_length_is_authentic(void **state)
 {
 	static const char CLIENT[] = "[2001:db8::1]:443";
 	struct retry_token t = content(16, 40);
-	uint8_t token[RETRY_TOKEN_MAX + 1] = { 0 };
+	uint8_t token[RETRY_TOKEN_MAX + 64] = { 0 };
 	size_t len = make(token, CLIENT, &t);
 
 	(void)state;
