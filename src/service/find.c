@@ -28,7 +28,7 @@ static void on_event(void *user, const godwit_event *e)
 	find_fn *fn = f->fn;
 	void *whose = f->user;
 
-	if (e->type != GODWIT_EVENT_NAME || e->id != f->id)
+	if (e->type != GODWIT_EVENT_NAME || e->ping_id != f->id)
 		return;
 	find_cancel(f);
 	fn(whose, e->error, e->key);
