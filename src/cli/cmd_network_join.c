@@ -133,9 +133,10 @@ static int read_word(const char *where, struct text *out, struct failure *f)
 		rv = read_fd(STDIN_FILENO, "standard input", out, f);
 	else
 		rv = from_argv(where, out, f);
-	if (rv == 0)
-		trim(out);
-	return rv;
+	if (rv < 0 || !out->data)
+		return -1;
+	trim(out);
+	return 0;
 }
 
 static int wrong_word(const char *word, int error, bool invite, struct failure *f)
