@@ -330,8 +330,11 @@ def test_network_names_that_are_revoked(w):
     assert good(ca, "revoke", "laptop").startswith(f"Revoked {two.address}\nNo certificate of it is known here.")
     good(ca, "invite", "--for", one.address, "--name", "db")
     assert good(ca, "revoke", "db").startswith(f"Revoked {one.address} (db)")
+    good(ca, "invite", "--for", ca.address, "--name", "db")  # the name goes on
+    assert good(ca, "revoke", "db").startswith(f"Revoked {ca.address} (db)")
+    refused(ca, '"db" is more than one node', "revoke", "db", code=2)
     states = {m["address"]: m["state"] for m in shape(ca, MEMBERS, "members")["members"]}
-    assert states == {ca.address: "valid", one.address: "revoked"}, states
+    assert states == {ca.address: "revoked", one.address: "revoked"}, states
 
 
 def test_network_time_passes(w):
