@@ -141,9 +141,10 @@ def test_network_life(w):
     assert re.fullmatch(rf"{SERIAL}  web-\.\.\.  web +{DATE}  valid", lines[-1]), lines
     out = good(ca, "revoke", "db")
     assert re.fullmatch(rf"Revoked {third.address} \(db\)\nIts certificate would have been valid until {DATE}\.", out), out
+    sequence = show(ca)["manifest"]["sequence"]
     out = good(ca, "revoke", "acme", third.address)
     assert out.startswith(f"Already revoked: {third.address} (db)\n"), out
-    assert show(ca)["manifest"]["sequence"] > at_ca["manifest"]["sequence"] and show(ca)["revoked"] == {"keys": 1, "serials": 0}
+    assert show(ca)["manifest"]["sequence"] == sequence > at_ca["manifest"]["sequence"] and show(ca)["revoked"] == {"keys": 1, "serials": 0}
     r = network(third, "join", good(ca, "export"))
     assert r.code == 0 and "the certificate of this node is refused: it is revoked" in r.err, r
     assert show(third)["certificate"]["refusal"] == "it is revoked" and "refused: it is revoked" in good(third, "show", "acme")
