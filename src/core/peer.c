@@ -73,7 +73,7 @@ static struct peer *peer_new(struct node *n, const uint8_t key[KEY_SIZE], bool t
 	p->node = n;
 	memcpy(p->key, key, KEY_SIZE);
 	p->transient = transient;
-	p->we_are_lower = memcmp(n->identity.key, key, KEY_SIZE) < 0;
+	p->we_are_lower = memcmp(n->identity->key, key, KEY_SIZE) < 0;
 	p->next_id = p->we_are_lower ? 0 : 1;
 	p->dial_started = p->dial_at = p->pinned_at = p->park_at = GW_NEVER;
 	p->lookup_at = GW_NEVER;
@@ -247,7 +247,7 @@ bool peer_accept_key(struct tls_session *tls)
 
 	if (c->dialler)
 		return memcmp(c->tls.key, c->peer->key, KEY_SIZE) == 0;
-	if (memcmp(c->tls.key, n->identity.key, KEY_SIZE) == 0 || n->closing)
+	if (memcmp(c->tls.key, n->identity->key, KEY_SIZE) == 0 || n->closing)
 		return false;
 	if (policy_welcomes(&n->policy, c->tls.key))
 		return true;
