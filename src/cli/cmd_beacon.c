@@ -25,7 +25,8 @@ enum { DRAIN_S = 5, ALLOW_MAX = SETTING_VALUES_MAX };
 struct run {
 	struct cli *c;
 	struct home home;
-	struct identity identity;
+	struct identity *identity; /* until the beacon has its copy */
+	uint8_t key[KEY_SIZE];
 	struct loop *loop;
 	struct beacon_drive_config config;
 	uint8_t allow[ALLOW_MAX][KEY_SIZE];
@@ -335,7 +336,7 @@ static void name_of(const struct run *r, char out[BEACON_TEXT_MAX])
 	struct beacon_name name = { .udp_port = beacon_drive_port(r->drive),
 				    .tls_port = beacon_drive_tls_port(r->drive) };
 
-	memcpy(name.key, r->identity.key, KEY_SIZE);
+	memcpy(name.key, r->key, KEY_SIZE);
 	snprintf(name.host, sizeof(name.host), "%s", r->host);
 	beacon_format(&name, out);
 }
@@ -369,20 +370,40 @@ static void say_ready(const struct run *r)
 	notify("READY=1");
 }
 
+/* The key, for as long as it takes to start. */
+static int take_identity(struct run *r)
+{
+	struct failure *f = &r->c->failure;
+
+	r->identity = identity_new();
+	if (!r->identity)
+		return fail_error(f, GODWIT_E_NOMEM, "cannot start");
+	if (home_identity(&r->home, &r->c->settings, r->identity, f) < 0)
+		return -1;
+	memcpy(r->key, r->identity->key, KEY_SIZE);
+	address_format(r->key, r->address);
+	r->config.core.identity = r->identity;
+	return 0;
+}
+
+static void drop_identity(struct run *r)
+{
+	identity_free(r->identity);
+	r->config.core.identity = r->identity = NULL;
+}
+
 static int serve(struct run *r)
 {
 	struct failure *f = &r->c->failure;
 	int fd;
 
 	if (home_open(&r->home, setting_get(&r->c->settings, SETTING_HOME), true, f) < 0 ||
-	    home_lock(&r->home, f) < 0 ||
-	    home_identity(&r->home, &r->c->settings, &r->identity, f) < 0 || take_allow(r) < 0)
+	    home_lock(&r->home, f) < 0 || take_identity(r) < 0 || take_allow(r) < 0)
 		return -1;
-	address_format(r->identity.key, r->address);
-	r->config.core.identity = &r->identity;
 	if (loop_new(&r->loop) < 0 || watch_signals(r) < 0 ||
 	    beacon_drive_new(&r->drive, r->loop, &r->config, f) < 0)
 		return -1;
+	drop_identity(r);
 	fd = home_listen(&r->home, f);
 	if (fd < 0)
 		return -1;
@@ -411,7 +432,7 @@ static void clear(struct run *r)
 	}
 	if (r->signal_fd >= 0)
 		close(r->signal_fd);
-	identity_wipe(&r->identity);
+	drop_identity(r);
 	home_close(&r->home);
 }
 
