@@ -15,6 +15,7 @@
 #include "cli/beacon_drive.h"
 #include "cli/commands.h"
 #include "cli/notify.h"
+#include "cli/sandbox.h"
 #include "cli/text.h"
 #include "crypto/address.h"
 
@@ -36,6 +37,7 @@ struct run {
 	int signal_fd;
 	struct loop_timer *drain;
 	gw_time drain_until;
+	enum sandbox sandbox;
 	char address[ADDRESS_SIZE];
 	char host[BEACON_HOST_MAX + 1];
 	int exit;
@@ -351,6 +353,7 @@ static json_t *status(void *user)
 	json_object_set_new(j, "address", json_string(r->address));
 	json_object_set_new(j, "ready", json_string(text));
 	json_object_set_new(j, "pid", json_integer((json_int_t)getpid()));
+	json_object_set_new(j, "sandbox", json_string(sandbox_name(r->sandbox)));
 	return j;
 }
 
@@ -412,6 +415,7 @@ static int serve(struct run *r)
 		return fail_error(f, GODWIT_E_NOMEM, "control socket");
 	if (!options_has(&r->c->options, "--name"))
 		doubt_host(r);
+	r->sandbox = sandbox_start(&r->c->settings, true);
 	say_ready(r);
 	loop_run(r->loop);
 	beacon_drive_goodbye(r->drive);
@@ -503,5 +507,7 @@ void print_beacon_status(const json_t *event)
 		if (json_integer_value(count) > 0)
 			printf("; %s %lld", name, (long long)json_integer_value(count));
 	printf("\n");
+	if (strcmp(get_text(event, "sandbox"), "on") != 0)
+		printf("sandbox     %s\n", get_text(event, "sandbox"));
 	fflush(stdout);
 }
