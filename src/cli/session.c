@@ -337,8 +337,8 @@ static int run_own(struct session *s)
 	if (s->o->kind == SESSION_UP)
 		return serve_settings(s);
 	op_start(s->agent, s->o->request, s->o->fds, sink_of(s, &sink), &s->op);
-	enter_sandbox(s);
 	hub_wake(agent_hub(s->agent));
+	enter_sandbox(s); /* takes 2 ms, in which the first packet is on its way */
 	return 0;
 }
 
