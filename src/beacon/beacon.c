@@ -165,6 +165,12 @@ struct beacon *beacon_new(const struct beacon_config *c, gw_time now)
 
 	if (!b)
 		return NULL;
+	b->identity = identity_new();
+	if (!b->identity) {
+		free(b);
+		return NULL;
+	}
+	*b->identity = *c->identity;
 	b->rng = c->rng;
 	b->limits = c->limits;
 	b->alternate_port = c->alternate_port;
@@ -172,7 +178,8 @@ struct beacon *beacon_new(const struct beacon_config *c, gw_time now)
 	b->wall_at = b->started = now;
 	init_tables(b);
 	init_links(b);
-	if (tls_init(&b->tls, c->identity) < 0) {
+	if (tls_init(&b->tls, b->identity) < 0) {
+		identity_free(b->identity);
 		free(b);
 		return NULL;
 	}
@@ -225,6 +232,7 @@ void beacon_free(struct beacon *b)
 	heap_clear(&b->timers);
 	heap_clear(&b->idle);
 	tls_clear(&b->tls);
+	identity_free(b->identity);
 	free(b);
 }
 
