@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/agent_internal.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,59 +162,6 @@ struct home *agent_home(const struct agent *a)
 
 /* --- who may what --- */
 
-/* The key of an entry of resolve_allow(), or NULL: any. */
-static const uint8_t *key_of(const json_t *entry, uint8_t key[GODWIT_KEY_SIZE])
-{
-	const char *who = json_string_value(entry);
-	int rv;
-
-	if (strcmp(who, "any") == 0)
-		return NULL;
-	rv = godwit_address_parse(who, key);
-	assert(rv == 0);
-	return key;
-}
-
-/* What grant() has given to the first `count` of a list. */
-static void take_back(struct agent *a, const char *service, const json_t *allow, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		uint8_t key[GODWIT_KEY_SIZE];
-		const uint8_t *who = key_of(json_array_get(allow, i), key);
-
-		godwit_disallow(a->node, service, who);
-		godwit_disallow(a->node, BENCH_SERVICE, who);
-	}
-}
-
-/* Every node serves the bench to whoever may use anything. */
-static int grant_one(struct agent *a, const char *service, const uint8_t *who)
-{
-	int rv = godwit_allow(a->node, service, who);
-
-	if (rv < 0)
-		return rv;
-	rv = godwit_allow(a->node, BENCH_SERVICE, who);
-	if (rv < 0)
-		godwit_disallow(a->node, service, who);
-	return rv;
-}
-
-/* On failure nothing is granted. */
-static int grant(struct agent *a, const char *service, const json_t *allow)
-{
-	for (size_t i = 0; i < json_array_size(allow); i++) {
-		uint8_t key[GODWIT_KEY_SIZE];
-		int rv = grant_one(a, service, key_of(json_array_get(allow, i), key));
-
-		if (rv < 0) {
-			take_back(a, service, allow, i);
-			return rv;
-		}
-	}
-	return 0;
-}
-
 /* Names and tickets become addresses, so that lists do not change when names do. */
 static json_t *resolve_allow(const struct agent *a, const json_t *allow, struct failure *f)
 {
@@ -273,7 +219,7 @@ static int open_offer(struct agent *a, struct offer *o, const char *name, struct
 
 	if (rv < 0)
 		return explain_offer(f, rv, name);
-	rv = grant(a, name, o->allow);
+	rv = agent_grant(a, name, o->allow);
 	if (rv < 0) {
 		expose_stop(o->expose);
 		return explain_offer(f, rv, name);
@@ -316,7 +262,7 @@ void agent_withdraw(struct agent *a, struct offer *o)
 			break;
 		}
 	expose_stop(o->expose);
-	take_back(a, o->name, o->allow, json_array_size(o->allow));
+	agent_take_back(a, o->name, o->allow);
 	json_decref(o->allow);
 	free(o);
 }
@@ -506,7 +452,7 @@ int agent_serve_settings(struct agent *a, const struct settings *s, struct failu
 	json_decref(allow);
 	if (!a->allow)
 		return -1;
-	rv = grant(a, BENCH_SERVICE, a->allow);
+	rv = agent_grant(a, BENCH_SERVICE, a->allow);
 	if (rv < 0)
 		return fail_error(f, rv, "--allow");
 	for (size_t i = 0; rv == 0 && i < s->at[SETTING_EXPOSE].count; i++)

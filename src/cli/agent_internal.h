@@ -40,6 +40,10 @@ struct agent {
 	void *ready_user;
 };
 
+/* Let those of a list of full addresses and "any" use a service, and the bench with it.  On failure
+ * (GODWIT_E_*) nothing is granted. */
+int agent_grant(struct agent *a, const char *service, const json_t *allow);
+void agent_take_back(struct agent *a, const char *service, const json_t *allow);
 int agent_add_beacons(struct agent *a, const struct settings *s, struct failure *f);
 /* There is news of the beacons. */
 void agent_look_ready(struct agent *a);

@@ -203,11 +203,12 @@ static int make_server(struct connection *c, const struct route *r, const ngtcp2
 	ngtcp2_transport_params params;
 	ngtcp2_settings settings;
 	ngtcp2_path quic_path;
-	ngtcp2_cid scid;
+	ngtcp2_cid scid, odcid;
 
 	fill_settings(c, &settings, now);
 	fill_params(&params);
-	quic_server_params(&params, guest->retried ? &guest->odcid : &hd->dcid);
+	ngtcp2_cid_init(&odcid, guest->dcid, KNOCK_DCID);
+	quic_server_params(&params, &odcid);
 	if (guest->retried)
 		quic_retried(&params, &settings, hd);
 	fill_path(&r->path, store, &quic_path);

@@ -70,14 +70,18 @@ static struct credential *check_chain(struct node *n, const uint8_t *key, const 
 	return shown;
 }
 
+bool door_is_open(const struct node *n, const uint8_t *key, const struct credential *shown)
+{
+	struct principal who = networks_principal(key, shown);
+
+	return policy_welcomes(&n->policy, &who) || has_streams(n, key);
+}
+
 /* Is the policy's answer yes?  `shown` is given up when not. */
 static bool is_welcome(struct node *n, const uint8_t *key, struct credential *shown,
 		       const struct path *path)
 {
-	struct principal who = networks_principal(key, shown);
-
-	if (memcmp(key, n->identity.key, KEY_SIZE) != 0 &&
-	    (policy_welcomes(&n->policy, &who) || has_streams(n, key)))
+	if (memcmp(key, n->identity.key, KEY_SIZE) != 0 && door_is_open(n, key, shown))
 		return true;
 	n->stats.drop_refused++;
 	audit_refused(n, AUDIT_KNOCK, key, path, "no rule allows it anything");
@@ -108,14 +112,9 @@ static bool opens(struct node *n, const struct path *path, const ngtcp2_pkt_hd *
 	}
 	memcpy(out->key, k.key, KEY_SIZE);
 	out->shown = check_chain(n, k.key, k.chain, k.chain_len, path, now);
-	if (!is_welcome(n, k.key, out->shown, path))
-		return false;
-	if (knock_seen_add(&n->knocks, hd->dcid.data, k.wall_ms, wall, n->knock_seed))
-		return true;
-	n->stats.drop_knock++;
-	audit_refused(n, AUDIT_KNOCK, k.key, path, refusal_text(KNOCK_REPLAY));
-	credentials_free(out->shown);
-	return false;
+	memcpy(out->dcid, hd->dcid.data, KNOCK_DCID);
+	out->wall_ms = k.wall_ms;
+	return is_welcome(n, k.key, out->shown, path);
 }
 
 /* --- Retry: nothing is kept of who has to show where it is --- */
@@ -126,10 +125,12 @@ static bool returns_retry(struct node *n, const struct path *path, const ngtcp2_
 	ngtcp2_vec token = quic_token(hd);
 	struct retry_token t;
 
-	if (!retry_open(&t, n->retry_secret, &path->remote, token.base, token.len, now))
+	if (!retry_open(&t, n->retry_secret, &path->remote, token.base, token.len, now) ||
+	    t.odcid_len != KNOCK_DCID)
 		return false;
 	out->retried = true;
-	ngtcp2_cid_init(&out->odcid, t.odcid, t.odcid_len);
+	out->wall_ms = node_wall_ms(n, now);
+	memcpy(out->dcid, t.odcid, KNOCK_DCID);
 	memcpy(out->key, t.key, KEY_SIZE);
 	out->shown = check_chain(n, t.key, t.chain, t.chain_len, path, now);
 	return is_welcome(n, t.key, out->shown, path);
@@ -167,17 +168,27 @@ static void send_retry(struct node *n, const struct path *path, const ngtcp2_pkt
 
 /* --- the turn of one --- */
 
+/* Once only.  Who gets a Retry comes again with the same first packet if that is lost. */
+static bool is_new(struct node *n, const struct path *path, const struct guest *g, gw_time now)
+{
+	if (knock_seen_add(&n->knocks, g->dcid, g->wall_ms, node_wall_ms(n, now), n->knock_seed))
+		return true;
+	n->stats.drop_knock++;
+	audit_refused(n, AUDIT_KNOCK, g->key, path, refusal_text(KNOCK_REPLAY));
+	return false;
+}
+
 static bool admit(struct node *n, const struct path *path, const struct beacon_ref *b,
 		  const ngtcp2_pkt_hd *hd, struct guest *out, gw_time now)
 {
-	if (!b && returns_retry(n, path, hd, out, now))
-		return true;
-	if (out->retried || !opens(n, path, hd, out, now))
+	if ((b || !returns_retry(n, path, hd, out, now)) &&
+	    (out->retried || !opens(n, path, hd, out, now)))
 		return false;
 	/* A beacon has shown where those are that come through it. */
-	if (b || n->n_unproven < UNPROVEN_MAX)
+	if (!b && !out->retried && n->n_unproven >= UNPROVEN_MAX)
+		send_retry(n, path, hd, out, now);
+	else if (is_new(n, path, out, now))
 		return true;
-	send_retry(n, path, hd, out, now);
 	credentials_free(out->shown);
 	return false;
 }

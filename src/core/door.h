@@ -12,6 +12,8 @@ void door_clear(struct node *n);
 /* The first packet of an unknown connection, by a path or (`b` not NULL) in a beacon's channel. */
 void door_receive(struct node *n, const struct path *path, struct beacon_ref *b, uint64_t channel,
 		  const uint8_t *data, size_t len, gw_time now);
+/* May that key, with what it has shown, come in? */
+bool door_is_open(const struct node *n, const uint8_t *key, const struct credential *shown);
 gw_time door_due(const struct node *n);
 void door_expire(struct node *n, gw_time now);
 
@@ -24,7 +26,8 @@ struct guest {
 	uint8_t key[KEY_SIZE];
 	struct credential *shown; /* the taker's */
 	bool retried;             /* it has shown that it is at its address */
-	ngtcp2_cid odcid;         /* retried: of its very first packet */
+	uint8_t dcid[KNOCK_DCID]; /* the destination id of its very first packet ... */
+	uint64_t wall_ms;         /* ... and when that was made */
 };
 
 #endif

@@ -9,6 +9,7 @@
 #include "core/dgram.h"
 #include "core/beacons.h"
 #include "core/dial.h"
+#include "core/door.h"
 #include "core/records.h"
 #include "core/mtu.h"
 #include "core/networks.h"
@@ -371,7 +372,7 @@ static int accept_hello(struct connection *c, const struct frame *f, gw_time now
 
 	if (!c->tls.key_known || !c->confirmed)
 		return GW_E_PROTOCOL;
-	if (!peer_accept_key(&c->tls)) { /* the rules have changed since the handshake */
+	if (!door_is_open(c->node, c->tls.key, c->shown)) { /* the rules have changed since */
 		connection_kill(c, CLOSE_DENIED, GW_E_DENIED, now);
 		return 0;
 	}

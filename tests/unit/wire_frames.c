@@ -408,6 +408,16 @@ static void frame_heads_need_not_be_minimal(void **state)
 		assert_int_equal(frame_decode(NULL, DONE, len), 0);
 }
 
+/* What points into the decoded bytes: those are gone. */
+static void forget_bytes(struct frame *a, struct frame *b)
+{
+	if (a->type == FRAME_MEMBER) {
+		a->member.chain = b->member.chain = NULL;
+	} else if (a->type == FRAME_MANIFEST) {
+		a->manifest.bytes = b->manifest.bytes = NULL;
+	}
+}
+
 /* WIRE_FRAME_MAX bytes always suffice to tell, so a buffer of that size never stalls; what is accepted
  * is understood the same after being encoded again. */
 static void any_bytes_are_frames_or_refused(void **state)
@@ -426,7 +436,7 @@ static void any_bytes_are_frames_or_refused(void **state)
 
 		rng_bytes(&rng, data, sizeof(data));
 		if (round % 2) { /* a known type, and a length that may be right */
-			data[0] = (uint8_t)rng_below(&rng, 10);
+			data[0] = (uint8_t)rng_below(&rng, 13);
 			data[1] = (uint8_t)rng_below(&rng, 64);
 		}
 		used = frame_decode(&f, data, sizeof(data));
@@ -439,6 +449,7 @@ static void any_bytes_are_frames_or_refused(void **state)
 		len = wire_frame_encode(again, &f);
 		assert_true(len <= (size_t)used);
 		assert_int_equal(frame_decode(&back, again, len), len);
+		forget_bytes(&f, &back);
 		assert_memory_equal(&back, &f, sizeof(f));
 	}
 	assert_in_range(accepted, ROUNDS / 10, ROUNDS - ROUNDS / 10);
