@@ -183,6 +183,22 @@ static void test_retry(void **state)
 	assert_int_equal(net_stats(w).retries, 1);
 }
 
+static void test_lost_retry(void **state)
+{
+	(void)state;
+	w->config.limits.unproven = 0;
+	net_start(w);
+	w->c[0].deaf = true;
+	net_dial(w, 0);
+	net_run(w, 100 * GW_MSEC);
+	assert_int_equal(net_stats(w).retries, 1);
+	w->c[0].deaf = false;
+	net_run(w, GW_SEC);
+	assert_true(w->c[0].up);
+	assert_int_equal(net_stats(w).retries, 2);
+	assert_int_equal(drops(DROP_KNOCK), 0);
+}
+
 static void test_strangers_take_no_place(void **state)
 {
 	struct addr a = { .family = ADDR_V4, .port = 999, .ip = { 192, 0, 2, 1 } };
@@ -334,6 +350,7 @@ int main(void)
 		TEST(test_replay),
 		TEST(test_changed_knock),
 		TEST(test_retry),
+		TEST(test_lost_retry),
 		TEST(test_strangers_take_no_place),
 		TEST(test_address_requests),
 		TEST(test_other_datagrams),
