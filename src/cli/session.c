@@ -214,7 +214,8 @@ static int ask_running(struct session *s, int fd)
 	struct op_sink sink;
 	int rv;
 
-	note_ignored(s->o->settings);
+	if (!s->o->quiet)
+		note_ignored(s->o->settings);
 	json_object_set_new(s->o->request, "remote", json_true());
 	rv = control_call_new(&s->call, s->loop, fd, s->o->request, fds, sink_of(s, &sink));
 
@@ -436,5 +437,7 @@ int session_run(const struct session_options *o)
 		again = takes_over(&s);
 		clear(&s);
 	} while (again);
+	if (s.failed && o->quiet)
+		return s.failure.exit;
 	return s.failed ? fail_print(&s.failure, o->json) : s.exit;
 }

@@ -226,6 +226,9 @@ void node_receive(struct node *n, const struct path *path, const uint8_t *data, 
 	case DATAGRAM_PUNCH:
 		punch_receive(n, path, data, len, now);
 		break;
+	case DATAGRAM_REFUSAL:
+		door_refusal(n, data, len, now);
+		break;
 	case DATAGRAM_ADDRESS_REQUEST:
 	case DATAGRAM_UNKNOWN:
 		n->stats.drop_unknown++;
@@ -548,6 +551,22 @@ int node_add_endpoint(struct node *n, const uint8_t key[KEY_SIZE], const struct 
 	if (dial_active(p) && !p->used)
 		dial_now(p, now);
 	return 0;
+}
+
+int node_add_courtesy(struct node *n, const uint8_t key[KEY_SIZE],
+		      const uint8_t courtesy[TICKET_COURTESY_SIZE], gw_time now)
+{
+	struct peer *p;
+	int rv = find_peer(n, key, &p, now);
+
+	if (rv == 0)
+		memcpy(p->courtesy, courtesy, sizeof(p->courtesy));
+	return rv;
+}
+
+void node_courtesy(const struct node *n, uint8_t out[TICKET_COURTESY_SIZE])
+{
+	memcpy(out, n->knock_self.courtesy, TICKET_COURTESY_SIZE);
 }
 
 int node_dial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now)
