@@ -9,13 +9,14 @@ void link_knock(const struct link *l, const ngtcp2_cid *dcid, uint8_t token[KNOC
 {
 	struct link_host *h = l->host;
 	uint8_t ephemeral[NOISE_KEY_SIZE];
+	struct wire_knock what = { 0 };
 	ssize_t len;
 
 	if (!h->self)
 		return;
 	rng_bytes(h->rng, ephemeral, sizeof(ephemeral));
-	len = knock_make(token, h->self, l->key, dcid->data, ephemeral, h->wall_ms(h, now), NULL,
-			 0);
+	what.wall_ms = h->wall_ms(h, now);
+	len = knock_make(token, h->self, l->key, dcid->data, ephemeral, &what);
 	bytes_wipe(ephemeral, sizeof(ephemeral));
 	if (len > 0)
 		quic_client_token(settings, token, (size_t)len);
