@@ -146,7 +146,8 @@ static int take_listen(struct run *r)
 		return -1;
 	r->config.tls_listen = r->config.listen;
 	r->config.tls_listen.port = BEACON_TLS_PORT;
-	r->config.tls = BEACON_TLS_TRY;
+	/* A TLS server answers whoever calls. */
+	r->config.tls = r->config.core.silent ? BEACON_TLS_NONE : BEACON_TLS_TRY;
 	if (!tls)
 		return 0;
 	if (strcmp(tls, "none") == 0) {
@@ -175,6 +176,24 @@ static int take_allow(struct run *r)
 		r->config.core.n_allow = i + 1;
 	}
 	r->config.core.allow = (const uint8_t(*)[KEY_SIZE])r->allow;
+	return 0;
+}
+
+static int take_silent(struct run *r)
+{
+	const struct settings *set = &r->c->settings;
+	size_t count = set->at[SETTING_ALLOW].count;
+
+	r->config.core.silent = options_has(&r->c->options, "--silent");
+	if (!r->config.core.silent)
+		return 0;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(set->at[SETTING_ALLOW].values[i], "any") == 0)
+			return fail_usage(&r->c->failure, "without --allow any",
+					  "--silent answers only those that --allow names");
+	if (count == 0)
+		return fail_usage(&r->c->failure, "--allow WHO, for each node that may use it",
+				  "--silent answers only those that --allow names: nobody");
 	return 0;
 }
 
@@ -251,7 +270,7 @@ static int take_flags(struct run *r)
 	const char *limit;
 
 	beacon_config_init(&r->config.core);
-	if (take_listen(r) < 0 || take_name(r) < 0 || take_store(r) < 0)
+	if (take_silent(r) < 0 || take_listen(r) < 0 || take_name(r) < 0 || take_store(r) < 0)
 		return -1;
 	for (size_t n = 0; (limit = options_nth(&r->c->options, "--limit", n)); n++)
 		if (take_limit(r, limit) < 0)
@@ -486,6 +505,8 @@ static void print_counts(const json_t *b)
 	printf("directory   %.0f records, %.0f watches; %.0f lookups, %.0f publishes\n",
 	       get_number(b, "records"), get_number(b, "watches"), get_number(b, "lookups"),
 	       get_number(b, "publishes"));
+	printf("networks    %.0f manifests, %.0f names\n", get_number(b, "manifests"),
+	       get_number(b, "names"));
 	printf("relay       %.0f channels; %s in %.0f packets\n", get_number(b, "channels"),
 	       format_bytes(get_number(b, "relayed_bytes"), bytes),
 	       get_number(b, "relayed_packets"));
