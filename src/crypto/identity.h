@@ -34,6 +34,9 @@ void identity_free(struct identity *id);
 enum { SIGNATURE_SIZE = 64, SIGNED_MAX = 1100 };
 void identity_sign(const struct identity *id, const char *context, const uint8_t *message,
 		   size_t len, uint8_t out[SIGNATURE_SIZE]);
+/* For TLS alone, which puts a context of its own in front (RFC 8446, section 4.4.3). */
+void identity_sign_bare(const struct identity *id, const uint8_t *message, size_t len,
+			uint8_t out[SIGNATURE_SIZE]);
 bool signature_valid(const uint8_t key[KEY_SIZE], const char *context, const uint8_t *message,
 		     size_t len, const uint8_t signature[SIGNATURE_SIZE]);
 

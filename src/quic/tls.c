@@ -44,14 +44,13 @@ static int sign(gnutls_privkey_t key, gnutls_sign_algorithm_t algorithm, void *u
 
 	(void)key;
 	(void)flags;
-	if (algorithm != GNUTLS_SIGN_EDDSA_ED25519 || data->size > SIGNED_MAX)
+	if (algorithm != GNUTLS_SIGN_EDDSA_ED25519)
 		return GNUTLS_E_UNSUPPORTED_SIGNATURE_ALGORITHM;
 	out->data = gnutls_malloc(SIGNATURE_SIZE);
 	if (!out->data)
 		return GNUTLS_E_MEMORY_ERROR;
 	out->size = SIGNATURE_SIZE;
-	/* TLS puts a context of its own in front (RFC 8446, section 4.4.3). */
-	identity_sign(identity, "", data->data, data->size, out->data);
+	identity_sign_bare(identity, data->data, data->size, out->data);
 	return 0;
 }
 
