@@ -49,13 +49,22 @@ struct gathering {
 	json_t *by_address;
 };
 
-/* The newest of a key counts; of two the one that holds longer. */
+static bool is_better(const json_t *a, const json_t *b)
+{
+	bool revoked = json_is_true(json_object_get(a, "revoked"));
+
+	if (revoked != json_is_true(json_object_get(b, "revoked")))
+		return !revoked;
+	return get_number(a, "valid_until") >= get_number(b, "valid_until");
+}
+
+/* Of the certificates of one key that which holds longest counts. */
 static void add(struct gathering *g, json_t *row)
 {
 	const char *address = get_text(row, "address");
 	const json_t *other = json_object_get(g->by_address, address);
 
-	if (!other || get_number(other, "valid_until") <= get_number(row, "valid_until"))
+	if (!other || is_better(row, other))
 		json_object_set(g->by_address, address, row);
 	json_decref(row);
 }

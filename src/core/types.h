@@ -315,11 +315,12 @@ struct connection {
 
 	ngtcp2_conn *quic;
 	struct tls_session tls;
-	bool confirmed;                /* handshake complete on our side */
-	uint8_t knock_key[KEY_SIZE];   /* accepter: who has knocked */
-	struct credential *shown;      /* ... and what it is; the peer's from the hello on */
-	const struct network *knocked; /* dialler: what it has shown; to be compared only */
-	bool unproven;                 /* accepter: nothing has shown that it is at its address */
+	bool confirmed;                   /* handshake complete on our side */
+	uint8_t knock_key[KEY_SIZE];      /* accepter: who has knocked */
+	struct credential *shown;         /* ... and what it is; the peer's from the hello on */
+	uint8_t answer[WIRE_ANSWER_SIZE]; /* dialler: proves a refusal */
+	const struct network *knocked;    /* dialler: what it has shown; to be compared only */
+	bool unproven; /* accepter: nothing has shown that it is at its address */
 	struct incoming_manifest *incoming; /* NULL: none */
 	uint64_t odcid; /* map key of the client's first destination id and its address, or 0 */
 
@@ -446,7 +447,8 @@ struct peer {
 	bool met;       /* has been connected */
 	bool watched;   /* a beacon was asked to tell of changes */
 	bool pinned;    /* the application has given endpoints: keep it */
-	struct credential *credentials; /* what it has shown that it is; NULL: nothing */
+	uint8_t courtesy[TICKET_COURTESY_SIZE]; /* of its ticket; zeros: none */
+	struct credential *credentials;         /* what it has shown that it is; NULL: nothing */
 
 	/* Of those that are parked by the thousand: what lay apart would hold a page each. */
 	struct addr few[FEW_ENDPOINTS];
@@ -527,7 +529,7 @@ struct pong {
 
 struct node {
 	struct node_config config;
-	struct identity identity;
+	struct identity *identity; /* identity_new() */
 	struct rng *rng;
 	uint64_t incarnation;
 	uint8_t claim[WIRE_CLAIM_SIZE];

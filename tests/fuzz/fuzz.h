@@ -47,10 +47,8 @@ static inline bool untouched(const void *out, size_t len)
 {
 	const uint8_t *byte = out;
 
-	for (size_t i = 0; i < len; i++)
-		if (byte[i] != 0xa5)
-			return false;
-	return true;
+	/* each is as the one before; quicker than a loop with the sanitizers in it */
+	return len == 0 || (byte[0] == 0xa5 && memcmp(byte, byte + 1, len - 1) == 0);
 }
 
 #endif

@@ -750,9 +750,13 @@ static void build_wrong_server(struct sim *s)
 	s->verdict = dial_refused;
 }
 
-static bool dial_denied(struct sim *s)
+/* It gets no answer at all. */
+static bool dial_ignored(struct sim *s)
 {
-	return dial_refused(s) && s->procs[0].peer_error == GW_E_DENIED;
+	struct node_stats stats;
+
+	node_stats_get(s->procs[1].node, &stats);
+	return dial_refused(s) && stats.datagrams_out == 0;
 }
 
 static void build_unwelcome_client(struct sim *s)
@@ -764,9 +768,11 @@ static void build_unwelcome_client(struct sim *s)
 		struct flow *f =
 			flow_random(s, &s->procs[0], &s->procs[1], later(s, 0, 500), 20 * KB);
 
-		flow_allow(f, GW_E_DENIED);
+		f->park_timeout = sim_between(s, 1, 10) * GW_SEC;
+		flow_allow(f, GW_E_UNREACHABLE);
 	}
-	s->verdict = dial_denied;
+	s->slack = 90 * GW_SEC; /* a stream never sent waits for 60 s */
+	s->verdict = dial_ignored;
 }
 
 static void build_denied_service(struct sim *s)
@@ -848,6 +854,7 @@ static const struct scenario scenarios[] = {
 	{ "cold", build_cold, 1 },
 	{ "lies", build_lies, 10 },
 	{ "accused", build_accused, 4 },
+	{ "names", build_names, 6 },
 	{ "forged", build_forged, 6 },
 	{ "persistent-glare", build_persistent_glare, 5 },
 	{ "partition", build_partition, 6 },
