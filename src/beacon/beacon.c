@@ -174,7 +174,7 @@ static void init_links(struct beacon *b)
 	h->half_open_max = b->limits.half_open;
 	h->queued_max = b->limits.frame_bytes;
 	h->answer = answer;
-	h->self = &b->knock_self;
+	h->self = b->knock_self;
 	h->wall_ms = wall_ms;
 	h->knows = b->silent ? knows : NULL;
 	h->admit = session_admit;
@@ -193,7 +193,10 @@ struct beacon *beacon_new(const struct beacon_config *c, gw_time now)
 	if (!b)
 		return NULL;
 	b->identity = identity_new();
-	if (!b->identity) {
+	b->knock_self = secret_new(sizeof(*b->knock_self));
+	if (!b->identity || !b->knock_self) {
+		secret_free(b->knock_self);
+		identity_free(b->identity);
 		free(b);
 		return NULL;
 	}
@@ -206,9 +209,9 @@ struct beacon *beacon_new(const struct beacon_config *c, gw_time now)
 	b->wall_at = b->started = now;
 	init_tables(b);
 	init_links(b);
-	if (knock_self_init(&b->knock_self, b->identity) < 0 ||
+	if (knock_self_init(b->knock_self, b->identity) < 0 ||
 	    tls_init(&b->tls, b->identity) < 0) {
-		knock_self_wipe(&b->knock_self);
+		secret_free(b->knock_self);
 		identity_free(b->identity);
 		free(b);
 		return NULL;
@@ -264,7 +267,7 @@ void beacon_free(struct beacon *b)
 	heap_clear(&b->idle);
 	tls_clear(&b->tls);
 	identity_free(b->identity);
-	knock_self_wipe(&b->knock_self);
+	secret_free(b->knock_self);
 	free(b);
 }
 

@@ -234,7 +234,7 @@ struct beacon {
 	struct link_host links;
 	struct identity *identity; /* identity_new() */
 	struct tls_context tls;
-	struct knock_self knock_self;
+	struct knock_self *knock_self;
 	bool silent;
 	struct rng *rng;
 	struct beacon_limits limits;

@@ -443,7 +443,7 @@ int beacons_init(struct node *n, gw_time now)
 	n->links = (struct link_host){
 		.rng = n->rng,
 		.tls = &n->tls,
-		.self = &n->knock_self,
+		.self = n->knock_self,
 		.wall_ms = wall_ms,
 		.accept = never_accept,
 		.on_up = on_up,

@@ -34,7 +34,7 @@ int door_init(struct node *n)
 	list_init(&n->waiting);
 	rng_bytes(n->rng, n->retry_secret, sizeof(n->retry_secret));
 	n->knock_seed = rng_u64(n->rng);
-	return knock_self_init(&n->knock_self, n->identity);
+	return knock_self_init(n->knock_self, n->identity);
 }
 
 void door_clear(struct node *n)
@@ -42,7 +42,7 @@ void door_clear(struct node *n)
 	list_each(&n->waiting, i, tmp)
 		free(container_of(i, struct waiting, link));
 	knock_seen_free(n->knocks);
-	knock_self_wipe(&n->knock_self);
+	secret_free(n->knock_self);
 	bytes_wipe(n->retry_secret, sizeof(n->retry_secret));
 }
 
@@ -145,7 +145,7 @@ static bool opens(struct node *n, const struct path *path, const struct beacon_r
 	enum knock_refusal why;
 	struct knock k;
 
-	why = knock_open(&k, &n->knock_self, hd->dcid.data, token.base, token.len, wall);
+	why = knock_open(&k, n->knock_self, hd->dcid.data, token.base, token.len, wall);
 	if (why == KNOCK_CLOCK)
 		audit_refused(n, AUDIT_KNOCK, k.key, path, refusal_text(why));
 	if (why != KNOCK_OK) {
@@ -287,7 +287,7 @@ static bool may_be_knock(struct node *n, const uint8_t *data, size_t len)
 		return false;
 	token = quic_token(&hd);
 	return (token.len > 0 && token.base[0] == RETRY_FIRST) ||
-	       knock_has_tag(&n->knock_self, hd.dcid.data, token.base, token.len);
+	       knock_has_tag(n->knock_self, hd.dcid.data, token.base, token.len);
 }
 
 static void wait(struct node *n, const struct path *path, const struct beacon_ref *b,
@@ -374,7 +374,7 @@ size_t door_knock(struct connection *c, const ngtcp2_cid *dcid, uint8_t out[KNOC
 		what.chain = w->self.chain;
 		what.chain_len = w->self.len;
 	}
-	len = knock_make(out, &n->knock_self, c->peer->key, dcid->data, ephemeral, &what);
+	len = knock_make(out, n->knock_self, c->peer->key, dcid->data, ephemeral, &what);
 	bytes_wipe(ephemeral, sizeof(ephemeral));
 	return len > 0 ? (size_t)len : 0;
 }

@@ -61,7 +61,10 @@ struct node *node_new(const struct node_config *config, gw_time now)
 	if (!n)
 		return NULL;
 	n->identity = identity_new();
-	if (!n->identity) {
+	n->knock_self = secret_new(sizeof(*n->knock_self));
+	if (!n->identity || !n->knock_self) {
+		secret_free(n->knock_self);
+		identity_free(n->identity);
 		free(n);
 		return NULL;
 	}
@@ -576,7 +579,7 @@ int node_add_courtesy(struct node *n, const uint8_t key[KEY_SIZE],
 
 void node_courtesy(const struct node *n, uint8_t out[TICKET_COURTESY_SIZE])
 {
-	memcpy(out, n->knock_self.courtesy, TICKET_COURTESY_SIZE);
+	memcpy(out, n->knock_self->courtesy, TICKET_COURTESY_SIZE);
 }
 
 int node_dial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now)

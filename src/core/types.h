@@ -547,7 +547,7 @@ struct node {
 	size_t audit_head, audit_count, audits_lost;
 
 	/* door.c */
-	struct knock_self knock_self;
+	struct knock_self *knock_self;
 	struct knock_seen *knocks;
 	uint64_t knock_seed;
 	uint8_t retry_secret[32];

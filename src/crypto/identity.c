@@ -50,18 +50,28 @@ void identity_wipe(struct identity *id)
 	sodium_memzero(id, sizeof(*id));
 }
 
+void *secret_new(size_t size)
+{
+	void *secret = sodium_malloc(size);
+
+	if (secret)
+		memset(secret, 0, size);
+	return secret;
+}
+
+void secret_free(void *secret)
+{
+	sodium_free(secret);
+}
+
 struct identity *identity_new(void)
 {
-	struct identity *id = sodium_malloc(sizeof(*id));
-
-	if (id)
-		memset(id, 0, sizeof(*id));
-	return id;
+	return secret_new(sizeof(struct identity));
 }
 
 void identity_free(struct identity *id)
 {
-	sodium_free(id);
+	secret_free(id);
 }
 
 /* --- signatures --- */

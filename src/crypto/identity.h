@@ -29,6 +29,9 @@ void identity_wipe(struct identity *id);
  * is used up; the rest holds.  NULL: out of memory. */
 struct identity *identity_new(void);
 void identity_free(struct identity *id);
+/* The same for other secrets: zeroed. */
+void *secret_new(size_t size);
+void secret_free(void *secret);
 
 /* Ed25519 over context || message, SIGNED_MAX bytes together; every use has its own context. */
 enum { SIGNATURE_SIZE = 64, SIGNED_MAX = 1100 };
