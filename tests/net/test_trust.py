@@ -81,8 +81,8 @@ def test_trust_story(w):
     db.process = db.spawn("expose", "7000", "--as", "pg", "--allow", "group:dev@acme")
     db.process.wait_out(r"to group:dev@acme\.$")
     laptop, job = Node(w.b, "laptop"), Node(w.b, "job")
-    laptop.env.update(GODWIT_INVITE=invite(db, "--group", "dev", "--name", "laptop"), GODWIT_NAME="laptop")
-    job.env.update(GODWIT_INVITE=invite(db, "--group", "ci", "--name-prefix", "ci", "--ephemeral"), GODWIT_NAME="ci-7")
+    laptop.ok("network", "join", "-", "--name", "laptop", data=invite(db, "--group", "dev", "--name", "laptop"))
+    job.env.update(GODWIT_INVITE=invite(db, "--group", "ci", "--expires", "90d"), GODWIT_IDENTITY="ephemeral")
     laptop.forward("7001", "db.acme/pg")
     assert laptop.process.wait_out("^Forwarding tcp 127.0.0.1:7001 to pg at db.acme.$")
     reader = w.b.spawn("python3", "-c", "import socket\ns=socket.create_connection(('127.0.0.1',7001))\n"
@@ -93,8 +93,7 @@ def test_trust_story(w):
     members = json.loads(db.ok("network", "members", "acme", "--json"))["members"]
     seen = {m["name"]: m for m in members if m["seen"]}
     assert seen["laptop"]["groups"] == ["dev"] and seen["laptop"]["by"] == "invite", members
-    del laptop.env["GODWIT_INVITE"]
-    db.ok("network", "revoke", "acme", laptop.address)
+    db.ok("network", "revoke", "acme", "laptop")
     at = time.monotonic()
     assert reader.wait(5) is not None and time.monotonic() - at < 2, reader.err()
     wait(lambda: "denied" in laptop.process.err() or "not allow" in laptop.process.err(), 5, "the forward to say why")
