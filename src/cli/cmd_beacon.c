@@ -26,7 +26,6 @@ enum { DRAIN_S = 5, ALLOW_MAX = SETTING_VALUES_MAX };
 struct run {
 	struct cli *c;
 	struct home home;
-	struct identity *identity; /* until the beacon has its copy */
 	uint8_t key[KEY_SIZE];
 	struct loop *loop;
 	struct beacon_drive_config config;
@@ -392,26 +391,23 @@ static void say_ready(const struct run *r)
 	notify("READY=1");
 }
 
-/* The key, for as long as it takes to start. */
-static int take_identity(struct run *r)
+/* The key is here for as long as that takes: the beacon has a copy. */
+static int make_beacon(struct run *r)
 {
 	struct failure *f = &r->c->failure;
+	struct identity *id = identity_new();
+	int rv = -1;
 
-	r->identity = identity_new();
-	if (!r->identity)
+	if (!id)
 		return fail_error(f, GODWIT_E_NOMEM, "cannot start");
-	if (home_identity(&r->home, &r->c->settings, r->identity, f) < 0)
-		return -1;
-	memcpy(r->key, r->identity->key, KEY_SIZE);
-	address_format(r->key, r->address);
-	r->config.core.identity = r->identity;
-	return 0;
-}
-
-static void drop_identity(struct run *r)
-{
-	identity_free(r->identity);
-	r->config.core.identity = r->identity = NULL;
+	if (home_identity(&r->home, &r->c->settings, id, f) == 0) {
+		memcpy(r->key, id->key, KEY_SIZE);
+		address_format(r->key, r->address);
+		r->config.core.identity = id;
+		rv = beacon_drive_new(&r->drive, r->loop, &r->config, f);
+	}
+	identity_free(id);
+	return rv;
 }
 
 static int serve(struct run *r)
@@ -420,12 +416,10 @@ static int serve(struct run *r)
 	int fd;
 
 	if (home_open(&r->home, setting_get(&r->c->settings, SETTING_HOME), true, f) < 0 ||
-	    home_lock(&r->home, f) < 0 || take_identity(r) < 0 || take_allow(r) < 0)
+	    home_lock(&r->home, f) < 0 || take_allow(r) < 0)
 		return -1;
-	if (loop_new(&r->loop) < 0 || watch_signals(r) < 0 ||
-	    beacon_drive_new(&r->drive, r->loop, &r->config, f) < 0)
+	if (loop_new(&r->loop) < 0 || watch_signals(r) < 0 || make_beacon(r) < 0)
 		return -1;
-	drop_identity(r);
 	fd = home_listen(&r->home, f);
 	if (fd < 0)
 		return -1;
@@ -455,7 +449,6 @@ static void clear(struct run *r)
 	}
 	if (r->signal_fd >= 0)
 		close(r->signal_fd);
-	drop_identity(r);
 	home_close(&r->home);
 }
 

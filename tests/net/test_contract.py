@@ -291,7 +291,8 @@ def test_contract_exit_codes(w):
     hint = ("--beacon", beacon.text)
     cases = [(2, "usage", ("ping",)), (2, "usage", ("pnig",)), (3, "no-node", ("status",)),
              (4, "unreachable", ("ping", Node(w.b, "absent").address, "-c", "1", *hint)),
-             (4, "unreachable", ("ping", silent.address, "-c", "1", *hint)), (5, "denied", ("connect", f"{server.address}/other", *hint)),
+             (5, "denied", ("ping", silent.address, "-c", "1", *hint)), (5, "denied", ("connect", f"{silent.address}/x", *hint)),
+             (5, "denied", ("connect", f"{server.address}/other", *hint)),
              (124, "timeout", ("ping", Node(w.b, "absent").address, "-c", "1", "--timeout", "0.5", "--beacon", f"{beacon.key}@{AT}:4999/0"))]
     for code, word, argv in cases:
         r = client.run(*argv)

@@ -136,8 +136,8 @@ def test_network_life(w):
     assert re.fullmatch(rf"Joined acme: {key}\n{third.address} is db, groups db, ops, until {DATE}", out), out
 
     lines = good(ca, "members", "acme").splitlines()
-    assert lines[0].split() == ["NAME", "ADDRESS", "GROUPS", "VALID", "UNTIL", "BY", "STATE"], lines
-    assert re.fullmatch(rf"db +{third.address}  db, ops  {DATE}  a CA  valid", lines[1]), lines
+    assert lines[0].split() == ["NAME", "ADDRESS", "GROUPS", "VALID", "UNTIL", "BY", "STATE", "SEEN"], lines
+    assert re.fullmatch(rf"db +{third.address}  db, ops  {DATE}  a CA  valid  -", lines[1]), lines
     assert re.fullmatch(rf"{SERIAL}  web-\.\.\.  web +{DATE}  valid", lines[-1]), lines
     out = good(ca, "revoke", "db")
     assert re.fullmatch(rf"Revoked {third.address} \(db\)\nIts certificate would have been valid until {DATE}\.", out), out

@@ -89,7 +89,7 @@ def test_trust_story(w):
                                         "while d:=s.recv(999): print(d.decode(),end='',flush=True)", name="reader")
     reader.wait_out(r"^line 3$", 20)
     r = job.run("connect", "db.acme/pg", data="", seconds=60)
-    two_lines(r, 4)
+    two_lines(r, 5)
     members = json.loads(db.ok("network", "members", "acme", "--json"))["members"]
     seen = {m["name"]: m for m in members if m["seen"]}
     assert seen["laptop"]["groups"] == ["dev"] and seen["laptop"]["by"] == "invite", members
@@ -374,7 +374,7 @@ def test_trust_audit(w):
     server.up("--expose", "echo=7000", "--expose", "web=7001")
     assert client.ok("connect", "server.acme/echo", data="four") == "four"
     assert client.run("connect", "server.acme/web", data="x").code == 5
-    assert stranger.run("connect", f"{server.address}/echo", data="x").code == 4
+    assert stranger.run("connect", f"{server.address}/echo", data="x").code == 5
     path = os.path.join(server.home, "audit.jsonl")
     assert os.stat(path).st_mode & 0o777 == 0o600
     wait(lambda: entries(server, event="end"), 5, "the end of the stream")
@@ -390,7 +390,7 @@ def test_trust_audit(w):
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", ended["time"])
     client.ok("network", "export", "acme")
     server.ok("network", "revoke", "acme", client.address)
-    assert client.run("connect", f"{server.address}/echo", data="x", seconds=40).code == 4
+    assert client.run("connect", f"{server.address}/echo", data="x", seconds=40).code == 5
     wait(lambda: entries(server, event="certificate"), 5, "the certificate to be refused")
     assert entries(server, event="certificate")[0]["decision"] == "deny" and "revoked" in entries(server, event="certificate")[0]["why"]
     assert not os.path.exists(os.path.join(client.home, "audit.jsonl")), "one-shots write none"
