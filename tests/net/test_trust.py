@@ -11,7 +11,7 @@ import time
 
 from netlab import Node, binary, wait
 from test_beacon import Beacon, echo_through
-from test_contract import FLAG, MAYBE_TEXT, NUMBER, TEXT, one_object, write_policy
+from test_contract import FLAG, MAYBE_TEXT, NETWORK, NUMBER, TEXT, check, one_object, write_policy
 from test_moves import helper
 from test_services import two_lines
 
@@ -116,6 +116,7 @@ def test_trust_cold_start(w):
     resident.up()
     with open(f"/proc/{resident.process.pid}/environ", encoding="utf-8") as f:
         assert word not in f.read()
+    check(resident.status()["networks"], [NETWORK])
     state = resident.status()["networks"][0]
     assert state["name"] == "acme" and state["member"]["trouble"] is None and state["warning"] is None, state
     assert resident.status()["beacons"][0]["own"], "the beacon of the invite"
@@ -184,24 +185,24 @@ def test_trust_policy_check(w):
     client = member(w.b, server, "client", "--group", "dev")
     write_policy(server, "allow echo group:dev", f"allow web {client.address}")
 
-    def check(code, *argv):
+    def decide(code, *argv):
         r = server.run("policy", "check", *argv, "--json")
         assert r.code == code and r.err == "", repr(r)
         return one_object(r.out, CHECK)
 
-    found = check(5, client.address, "echo")
+    found = decide(5, client.address, "echo")
     assert not found["running"] and found["why"] == "no rule allows it" and found["rule"] is None, found
-    assert check(0, client.address, "echo", "--group", "dev@acme")["rule"] == "allow echo group:dev@acme"
-    assert check(0, client.address, "web")["source"] == f"{server.home}/policy:2"
-    assert check(0, "--dial", client.address)["why"] == "there is no dial rule: every node may be dialled"
+    assert decide(0, client.address, "echo", "--group", "dev@acme")["rule"] == "allow echo group:dev@acme"
+    assert decide(0, client.address, "web")["source"] == f"{server.home}/policy:2"
+    assert decide(0, "--dial", client.address)["why"] == "there is no dial rule: every node may be dialled"
     two_lines(server.run("policy", "check", "client.acme", "echo"), 3)
     two_lines(server.run("policy", "check", client.address), 2)
     two_lines(server.run("policy", "check", "nobody", "echo"), 2)
     server.up("--expose", "echo=7000", "--allow", "group:ops")
-    assert check(5, client.address, "echo")["running"]
+    assert decide(5, client.address, "echo")["running"]
     client.up()
     assert client.ok("connect", "server.acme/echo", data="x") == "x"
-    found = check(0, "client.acme", "echo")
+    found = decide(0, "client.acme", "echo")
     assert found["who"] == client.address and found["networks"] == [{"network": "acme", "name": "client", "groups": ["dev"]}], found
     assert server.ok("policy", "check", client.address, "echo").startswith(f"allowed: allow echo group:dev@acme  ({server.home}/policy:1)\n")
     shown = one_object(server.ok("policy", "show", "--json") + "\n", {"v": NUMBER, "rules": [RULE], "dial": TEXT, "running": FLAG})
