@@ -196,8 +196,7 @@ static void take_seen(void *user, const json_t *event)
 	}
 }
 
-/* "seen": it has shown its certificate to the node that runs here, and that holds. */
-static void merge_seen(struct cli *c, const char *label, json_t *members)
+void net_merge_seen(struct cli *c, const char *label, json_t *members)
 {
 	struct merging m = { members };
 	json_t *row;
@@ -268,7 +267,7 @@ int network_members(struct cli *c)
 	json_t *j = rv == 0 ? net_members(&w) : NULL;
 
 	if (j)
-		merge_seen(c, w.n.label, json_object_get(j, "members"));
+		net_merge_seen(c, w.n.label, json_object_get(j, "members"));
 	if (j && c->json) {
 		json_object_set_new(j, "network", net_key_text(w.n.key));
 		json_object_set_new(j, "label", json_string(w.n.label));

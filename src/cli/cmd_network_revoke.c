@@ -241,8 +241,12 @@ static int revoke(struct net *w, const char *who, const struct identity *ca)
 	json_t *lists = net_members(w);
 	struct revoked t;
 	bool was = false;
-	int rv = lists ? find_target(w, lists, who, &t) : -1;
+	int rv;
 
+	/* Whom an invite has made a member only those know who have met it. */
+	if (lists)
+		net_merge_seen(w->c, w->n.label, json_object_get(lists, "members"));
+	rv = lists ? find_target(w, lists, who, &t) : -1;
 	if (rv == 0)
 		rv = check_target(w, &t, ca);
 	if (rv == 0) {

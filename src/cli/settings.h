@@ -19,7 +19,7 @@ enum setting {
 	SETTING_NAME,       /* that an invite is asked for */
 	SETTING_POLICY,
 	SETTING_AUDIT,
-	SETTING_BEACON,     /* a list, as those below: ADDRESS@HOST:PORT */
+	SETTING_BEACON, /* a list, as those below: ADDRESS@HOST:PORT */
 	SETTING_ALLOW,
 	SETTING_EXPOSE,  /* NAME=TARGET */
 	SETTING_FORWARD, /* LISTEN=DEST */

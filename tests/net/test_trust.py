@@ -11,7 +11,7 @@ import time
 
 from netlab import Node, binary, wait
 from test_beacon import Beacon, echo_through
-from test_contract import FLAG, MAYBE_TEXT, NUMBER, TEXT, one_object, write_policy
+from test_contract import FLAG, MAYBE_TEXT, NETWORK, NUMBER, TEXT, check, one_object, write_policy
 from test_moves import helper
 from test_services import two_lines
 
@@ -81,8 +81,8 @@ def test_trust_story(w):
     db.process = db.spawn("expose", "7000", "--as", "pg", "--allow", "group:dev@acme")
     db.process.wait_out(r"to group:dev@acme\.$")
     laptop, job = Node(w.b, "laptop"), Node(w.b, "job")
-    laptop.env.update(GODWIT_INVITE=invite(db, "--group", "dev", "--name", "laptop"), GODWIT_NAME="laptop")
-    job.env.update(GODWIT_INVITE=invite(db, "--group", "ci", "--name-prefix", "ci", "--ephemeral"), GODWIT_NAME="ci-7")
+    laptop.ok("network", "join", "-", "--name", "laptop", data=invite(db, "--group", "dev", "--name", "laptop"))
+    job.env.update(GODWIT_INVITE=invite(db, "--group", "ci", "--expires", "90d"), GODWIT_IDENTITY="ephemeral")
     laptop.forward("7001", "db.acme/pg")
     assert laptop.process.wait_out("^Forwarding tcp 127.0.0.1:7001 to pg at db.acme.$")
     reader = w.b.spawn("python3", "-c", "import socket\ns=socket.create_connection(('127.0.0.1',7001))\n"
@@ -93,8 +93,7 @@ def test_trust_story(w):
     members = json.loads(db.ok("network", "members", "acme", "--json"))["members"]
     seen = {m["name"]: m for m in members if m["seen"]}
     assert seen["laptop"]["groups"] == ["dev"] and seen["laptop"]["by"] == "invite", members
-    del laptop.env["GODWIT_INVITE"]
-    db.ok("network", "revoke", "acme", laptop.address)
+    db.ok("network", "revoke", "acme", "laptop")
     at = time.monotonic()
     assert reader.wait(5) is not None and time.monotonic() - at < 2, reader.err()
     wait(lambda: "denied" in laptop.process.err() or "not allow" in laptop.process.err(), 5, "the forward to say why")
@@ -117,6 +116,7 @@ def test_trust_cold_start(w):
     resident.up()
     with open(f"/proc/{resident.process.pid}/environ", encoding="utf-8") as f:
         assert word not in f.read()
+    check(resident.status()["networks"], [NETWORK])
     state = resident.status()["networks"][0]
     assert state["name"] == "acme" and state["member"]["trouble"] is None and state["warning"] is None, state
     assert resident.status()["beacons"][0]["own"], "the beacon of the invite"
@@ -185,24 +185,24 @@ def test_trust_policy_check(w):
     client = member(w.b, server, "client", "--group", "dev")
     write_policy(server, "allow echo group:dev", f"allow web {client.address}")
 
-    def check(code, *argv):
+    def decide(code, *argv):
         r = server.run("policy", "check", *argv, "--json")
         assert r.code == code and r.err == "", repr(r)
         return one_object(r.out, CHECK)
 
-    found = check(5, client.address, "echo")
+    found = decide(5, client.address, "echo")
     assert not found["running"] and found["why"] == "no rule allows it" and found["rule"] is None, found
-    assert check(0, client.address, "echo", "--group", "dev@acme")["rule"] == "allow echo group:dev@acme"
-    assert check(0, client.address, "web")["source"] == f"{server.home}/policy:2"
-    assert check(0, "--dial", client.address)["why"] == "there is no dial rule: every node may be dialled"
+    assert decide(0, client.address, "echo", "--group", "dev@acme")["rule"] == "allow echo group:dev@acme"
+    assert decide(0, client.address, "web")["source"] == f"{server.home}/policy:2"
+    assert decide(0, "--dial", client.address)["why"] == "there is no dial rule: every node may be dialled"
     two_lines(server.run("policy", "check", "client.acme", "echo"), 3)
     two_lines(server.run("policy", "check", client.address), 2)
     two_lines(server.run("policy", "check", "nobody", "echo"), 2)
     server.up("--expose", "echo=7000", "--allow", "group:ops")
-    assert check(5, client.address, "echo")["running"]
+    assert decide(5, client.address, "echo")["running"]
     client.up()
     assert client.ok("connect", "server.acme/echo", data="x") == "x"
-    found = check(0, "client.acme", "echo")
+    found = decide(0, "client.acme", "echo")
     assert found["who"] == client.address and found["networks"] == [{"network": "acme", "name": "client", "groups": ["dev"]}], found
     assert server.ok("policy", "check", client.address, "echo").startswith(f"allowed: allow echo group:dev@acme  ({server.home}/policy:1)\n")
     shown = one_object(server.ok("policy", "show", "--json") + "\n", {"v": NUMBER, "rules": [RULE], "dial": TEXT, "running": FLAG})

@@ -27,7 +27,8 @@ static const char *const VARIABLES[] = {
 	"GODWIT_HOME",     "GODWIT_CONFIG",     "GODWIT_IDENTITY",   "GODWIT_LISTEN",
 	"GODWIT_PARK",     "GODWIT_BEACON",     "GODWIT_RELAY_ONLY", "GODWIT_CONGESTION",
 	"GODWIT_ALLOW",    "GODWIT_EXPOSE",     "GODWIT_FORWARD",    "XDG_STATE_HOME",
-	"GODWIT_UDP_IDLE", "GODWIT_NO_SANDBOX",
+	"GODWIT_UDP_IDLE", "GODWIT_NO_SANDBOX", "GODWIT_INVITE",     "GODWIT_NAME",
+	"GODWIT_POLICY",   "GODWIT_AUDIT",
 };
 
 static char directory[] = "cli_settings.XXXXXX";
@@ -109,6 +110,24 @@ static void assert_refused(const char *message)
 }
 
 /* --- where a value comes from --- */
+
+/* An invite is a secret: where it is is a setting, what it is is not. */
+static void invites_are_not_shown(void **state)
+{
+	(void)state;
+	setenv("GODWIT_INVITE", "iaaxsecretword", 1);
+	assert_int_equal(load("--home", ".", NULL), 0);
+	assert_setting(SETTING_INVITE, "env:GODWIT_INVITE", "environment GODWIT_INVITE");
+	setenv("GODWIT_INVITE", "file:/run/secrets/invite", 1);
+	assert_int_equal(load("--home", ".", NULL), 0);
+	assert_setting(SETTING_INVITE, "file:/run/secrets/invite", "environment GODWIT_INVITE");
+	assert_int_equal(load("--home", ".", "--invite", "fd:3", NULL), 0);
+	assert_setting(SETTING_INVITE, "fd:3", "flag --invite");
+	assert_int_equal(load("--home", ".", "--invite", "iaaxsecretword", NULL), -1);
+	assert_refused("the invite is a secret");
+	assert_null(strstr(f.message, "iaaxsecretword"));
+	assert_null(strstr(f.hint, "iaaxsecretword"));
+}
 
 static void nothing_said_gives_the_defaults(void **state)
 {
@@ -451,6 +470,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_said_gives_the_defaults),
+		TEST(invites_are_not_shown),
 		TEST(home_is_found),
 		TEST(home_without_a_home_directory_is_of_the_user_database),
 		TEST(impossible_homes_are_refused),
