@@ -9,6 +9,7 @@ _godwit_help() {
 
 	shift
 	GODWIT_CONFIG='' GODWIT_PARK='' GODWIT_UDP_IDLE='' GODWIT_CONGESTION='' GODWIT_BEACON='' GODWIT_RELAY_ONLY='' \
+		GODWIT_NO_SANDBOX='' \
 		"$program" help "$@" --home /dev/null 2>/dev/null
 }
 

@@ -192,6 +192,12 @@ struct beacon *beacon_new(const struct beacon_config *c, gw_time now)
 
 	if (!b)
 		return NULL;
+	b->identity = identity_new();
+	if (!b->identity) {
+		free(b);
+		return NULL;
+	}
+	*b->identity = *c->identity;
 	b->rng = c->rng;
 	b->limits = c->limits;
 	b->alternate_port = c->alternate_port;
@@ -200,9 +206,10 @@ struct beacon *beacon_new(const struct beacon_config *c, gw_time now)
 	b->wall_at = b->started = now;
 	init_tables(b);
 	init_links(b);
-	if (knock_self_init(&b->knock_self, c->identity) < 0 ||
-	    tls_init(&b->tls, c->identity) < 0) {
+	if (knock_self_init(&b->knock_self, b->identity) < 0 ||
+	    tls_init(&b->tls, b->identity) < 0) {
 		knock_self_wipe(&b->knock_self);
+		identity_free(b->identity);
 		free(b);
 		return NULL;
 	}
@@ -257,6 +264,7 @@ void beacon_free(struct beacon *b)
 	heap_clear(&b->idle);
 	tls_clear(&b->tls);
 	knock_self_wipe(&b->knock_self);
+	identity_free(b->identity);
 	free(b);
 }
 

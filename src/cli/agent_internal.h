@@ -34,6 +34,7 @@ struct agent {
 	agent_fatal_fn *fatal;
 	void *user;
 	bool relay_only;
+	enum sandbox sandbox;
 	gw_time udp_idle;
 	size_t n_beacons;      /* of our own */
 	agent_ready_fn *ready; /* NULL: nobody waits, or it was told */

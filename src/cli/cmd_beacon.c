@@ -15,6 +15,7 @@
 #include "cli/beacon_drive.h"
 #include "cli/commands.h"
 #include "cli/notify.h"
+#include "cli/sandbox.h"
 #include "cli/text.h"
 #include "crypto/address.h"
 
@@ -25,7 +26,8 @@ enum { DRAIN_S = 5, ALLOW_MAX = SETTING_VALUES_MAX };
 struct run {
 	struct cli *c;
 	struct home home;
-	struct identity identity;
+	struct identity *identity; /* until the beacon has its copy */
+	uint8_t key[KEY_SIZE];
 	struct loop *loop;
 	struct beacon_drive_config config;
 	uint8_t allow[ALLOW_MAX][KEY_SIZE];
@@ -35,6 +37,7 @@ struct run {
 	int signal_fd;
 	struct loop_timer *drain;
 	gw_time drain_until;
+	enum sandbox sandbox;
 	char address[ADDRESS_SIZE];
 	char host[BEACON_HOST_MAX + 1];
 	int exit;
@@ -354,7 +357,7 @@ static void name_of(const struct run *r, char out[BEACON_TEXT_MAX])
 	struct beacon_name name = { .udp_port = beacon_drive_port(r->drive),
 				    .tls_port = beacon_drive_tls_port(r->drive) };
 
-	memcpy(name.key, r->identity.key, KEY_SIZE);
+	memcpy(name.key, r->key, KEY_SIZE);
 	snprintf(name.host, sizeof(name.host), "%s", r->host);
 	beacon_format(&name, out);
 }
@@ -369,6 +372,7 @@ static json_t *status(void *user)
 	json_object_set_new(j, "address", json_string(r->address));
 	json_object_set_new(j, "ready", json_string(text));
 	json_object_set_new(j, "pid", json_integer((json_int_t)getpid()));
+	json_object_set_new(j, "sandbox", json_string(sandbox_name(r->sandbox)));
 	return j;
 }
 
@@ -388,20 +392,40 @@ static void say_ready(const struct run *r)
 	notify("READY=1");
 }
 
+/* The key, for as long as it takes to start. */
+static int take_identity(struct run *r)
+{
+	struct failure *f = &r->c->failure;
+
+	r->identity = identity_new();
+	if (!r->identity)
+		return fail_error(f, GODWIT_E_NOMEM, "cannot start");
+	if (home_identity(&r->home, &r->c->settings, r->identity, f) < 0)
+		return -1;
+	memcpy(r->key, r->identity->key, KEY_SIZE);
+	address_format(r->key, r->address);
+	r->config.core.identity = r->identity;
+	return 0;
+}
+
+static void drop_identity(struct run *r)
+{
+	identity_free(r->identity);
+	r->config.core.identity = r->identity = NULL;
+}
+
 static int serve(struct run *r)
 {
 	struct failure *f = &r->c->failure;
 	int fd;
 
 	if (home_open(&r->home, setting_get(&r->c->settings, SETTING_HOME), true, f) < 0 ||
-	    home_lock(&r->home, f) < 0 ||
-	    home_identity(&r->home, &r->c->settings, &r->identity, f) < 0 || take_allow(r) < 0)
+	    home_lock(&r->home, f) < 0 || take_identity(r) < 0 || take_allow(r) < 0)
 		return -1;
-	address_format(r->identity.key, r->address);
-	r->config.core.identity = &r->identity;
 	if (loop_new(&r->loop) < 0 || watch_signals(r) < 0 ||
 	    beacon_drive_new(&r->drive, r->loop, &r->config, f) < 0)
 		return -1;
+	drop_identity(r);
 	fd = home_listen(&r->home, f);
 	if (fd < 0)
 		return -1;
@@ -410,6 +434,7 @@ static int serve(struct run *r)
 		return fail_error(f, GODWIT_E_NOMEM, "control socket");
 	if (!options_has(&r->c->options, "--name"))
 		doubt_host(r);
+	r->sandbox = sandbox_start(&r->c->settings, true);
 	say_ready(r);
 	loop_run(r->loop);
 	beacon_drive_goodbye(r->drive);
@@ -430,7 +455,7 @@ static void clear(struct run *r)
 	}
 	if (r->signal_fd >= 0)
 		close(r->signal_fd);
-	identity_wipe(&r->identity);
+	drop_identity(r);
 	home_close(&r->home);
 }
 
@@ -503,5 +528,7 @@ void print_beacon_status(const json_t *event)
 		if (json_integer_value(count) > 0)
 			printf("; %s %lld", name, (long long)json_integer_value(count));
 	printf("\n");
+	if (strcmp(get_text(event, "sandbox"), "on") != 0)
+		printf("sandbox     %s\n", get_text(event, "sandbox"));
 	fflush(stdout);
 }

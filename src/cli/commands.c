@@ -154,6 +154,8 @@ static const struct option_spec BEACON_OPTIONS[] = {
 	{ "--store", "memory", "where the directory is; default memory", NULL },
 	{ "--limit", "NAME=N", "a limit, as handshakes=1000; may be repeated", NULL },
 	{ "--status", NULL, "look at the beacon that runs in this home", NULL },
+	{ "--no-sandbox", NULL, "keep what the process does not need: rights, core dumps, calls",
+	  NULL },
 	{ 0 },
 };
 

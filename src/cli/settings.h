@@ -14,6 +14,7 @@ enum setting {
 	SETTING_UDP_IDLE,
 	SETTING_CONGESTION,
 	SETTING_RELAY_ONLY, /* setting_is_on() */
+	SETTING_NO_SANDBOX, /* likewise */
 	SETTING_BEACON,     /* a list, as those below: ADDRESS@HOST:PORT */
 	SETTING_ALLOW,
 	SETTING_EXPOSE,  /* NAME=TARGET */

@@ -132,7 +132,7 @@ int node_add_beacon(struct node *n, const uint8_t key[KEY_SIZE], const char *hos
 {
 	struct beacon_ref *b;
 
-	if (memcmp(key, n->identity.key, KEY_SIZE) == 0)
+	if (memcmp(key, n->identity->key, KEY_SIZE) == 0)
 		return GW_E_SELF;
 	if (!host_valid(host) || udp_port == 0)
 		return GW_E_INVALID;

@@ -34,7 +34,7 @@ int door_init(struct node *n)
 	list_init(&n->waiting);
 	rng_bytes(n->rng, n->retry_secret, sizeof(n->retry_secret));
 	n->knock_seed = rng_u64(n->rng);
-	return knock_self_init(&n->knock_self, &n->identity);
+	return knock_self_init(&n->knock_self, n->identity);
 }
 
 void door_clear(struct node *n)
@@ -123,7 +123,7 @@ void door_refusal(struct node *n, const uint8_t *data, size_t len, gw_time now)
 static bool is_welcome(struct node *n, const uint8_t *key, struct credential *shown,
 		       const struct path *path)
 {
-	if (memcmp(key, n->identity.key, KEY_SIZE) != 0 && door_is_open(n, key, shown))
+	if (memcmp(key, n->identity->key, KEY_SIZE) != 0 && door_is_open(n, key, shown))
 		return true;
 	n->stats.drop_refused++;
 	audit_refused(n, AUDIT_KNOCK, key, path, "no rule allows it anything");

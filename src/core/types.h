@@ -529,7 +529,7 @@ struct pong {
 
 struct node {
 	struct node_config config;
-	struct identity identity;
+	struct identity *identity; /* identity_new() */
 	struct rng *rng;
 	uint64_t incarnation;
 	uint8_t claim[WIRE_CLAIM_SIZE];

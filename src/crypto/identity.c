@@ -50,6 +50,20 @@ void identity_wipe(struct identity *id)
 	sodium_memzero(id, sizeof(*id));
 }
 
+struct identity *identity_new(void)
+{
+	struct identity *id = sodium_malloc(sizeof(*id));
+
+	if (id)
+		memset(id, 0, sizeof(*id));
+	return id;
+}
+
+void identity_free(struct identity *id)
+{
+	sodium_free(id);
+}
+
 /* --- signatures --- */
 
 static size_t with_context(uint8_t out[SIGNED_MAX], const char *context, const uint8_t *message,

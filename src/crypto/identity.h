@@ -24,6 +24,12 @@ void identity_from_seed(struct identity *out, const uint8_t seed[SEED_SIZE]);
 void identity_generate(struct identity *out);
 void identity_wipe(struct identity *id);
 
+/* For as long as a process needs its key: memory between guard pages, locked (never swapped out), left
+ * out of core dumps, wiped when it is freed.  Not locked when the limit of locked memory (ulimit -l)
+ * is used up; the rest holds.  NULL: out of memory. */
+struct identity *identity_new(void);
+void identity_free(struct identity *id);
+
 /* Ed25519 over context || message, SIGNED_MAX bytes together; every use has its own context. */
 enum { SIGNATURE_SIZE = 64, SIGNED_MAX = 1100 };
 void identity_sign(const struct identity *id, const char *context, const uint8_t *message,

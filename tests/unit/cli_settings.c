@@ -24,10 +24,10 @@ static const struct option_spec LISTS[] = {
 static const struct option_spec *const SPECS[] = { HOME_OPTIONS, NODE_OPTIONS, LISTS, NULL };
 
 static const char *const VARIABLES[] = {
-	"GODWIT_HOME",     "GODWIT_CONFIG", "GODWIT_IDENTITY",   "GODWIT_LISTEN",
-	"GODWIT_PARK",     "GODWIT_BEACON", "GODWIT_RELAY_ONLY", "GODWIT_CONGESTION",
-	"GODWIT_ALLOW",    "GODWIT_EXPOSE", "GODWIT_FORWARD",    "XDG_STATE_HOME",
-	"GODWIT_UDP_IDLE",
+	"GODWIT_HOME",     "GODWIT_CONFIG",     "GODWIT_IDENTITY",   "GODWIT_LISTEN",
+	"GODWIT_PARK",     "GODWIT_BEACON",     "GODWIT_RELAY_ONLY", "GODWIT_CONGESTION",
+	"GODWIT_ALLOW",    "GODWIT_EXPOSE",     "GODWIT_FORWARD",    "XDG_STATE_HOME",
+	"GODWIT_UDP_IDLE", "GODWIT_NO_SANDBOX",
 };
 
 static char directory[] = "cli_settings.XXXXXX";
@@ -414,6 +414,25 @@ static void switches_are_yes_or_no(void **state)
 	assert_false(setting_is_on(&s, SETTING_RELAY_ONLY));
 }
 
+static void sandbox_is_a_switch(void **state)
+{
+	(void)state;
+	assert_int_equal(load("--home", ".", NULL), 0);
+	assert_setting(SETTING_NO_SANDBOX, "no", "default");
+	assert_int_equal(load("--home", ".", "--no-sandbox", NULL), 0);
+	assert_setting(SETTING_NO_SANDBOX, "yes", "flag --no-sandbox");
+	assert_true(setting_is_on(&s, SETTING_NO_SANDBOX));
+	write_file("config.json", "{\"no-sandbox\": true}");
+	assert_int_equal(load("--home", ".", NULL), 0);
+	assert_true(setting_is_on(&s, SETTING_NO_SANDBOX));
+	setenv("GODWIT_NO_SANDBOX", "no", 1);
+	assert_int_equal(load("--home", ".", NULL), 0);
+	assert_setting(SETTING_NO_SANDBOX, "no", "environment GODWIT_NO_SANDBOX");
+	setenv("GODWIT_NO_SANDBOX", "never", 1);
+	assert_int_equal(load("--home", ".", NULL), -1);
+	assert_refused("no-sandbox is yes or no, not \"never\"");
+}
+
 static int enter_directory(void **state)
 {
 	(void)state;
@@ -445,6 +464,7 @@ int main(void)
 		TEST(beacons_are_checked),
 		TEST(beacons_are_limited),
 		TEST(switches_are_yes_or_no),
+		TEST(sandbox_is_a_switch),
 	};
 
 	return cmocka_run_group_tests(tests, enter_directory, leave_directory);
