@@ -259,6 +259,19 @@ static void test_address_requests(void **state)
 	assert_int_equal(w->c[0].n_datagrams, 0);
 }
 
+/* Who has knocked is not yet connected. */
+static void test_address_request_in_a_handshake(void **state)
+{
+	(void)state;
+	net_start(w);
+	w->c[0].deaf = true;
+	net_dial(w, 0);
+	net_run(w, 50 * GW_MSEC);
+	assert_int_equal(net_stats(w).half_open, 1);
+	ask_address(0, 0);
+	assert_int_equal(net_stats(w).address_requests, 0);
+}
+
 static void test_other_datagrams(void **state)
 {
 	static uint8_t data[1300];
@@ -355,6 +368,7 @@ int main(void)
 		TEST(test_lost_retry),
 		TEST(test_strangers_take_no_place),
 		TEST(test_address_requests),
+		TEST(test_address_request_in_a_handshake),
 		TEST(test_other_datagrams),
 		TEST(test_other_beacons_take_knocks_and_none),
 		TEST(test_knock_that_begins_like_a_retry),

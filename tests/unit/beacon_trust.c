@@ -265,6 +265,28 @@ static void test_parts_out_of_order(void **state)
 	assert_int_equal(net_stats(w).manifests, 0);
 }
 
+/* What it says is where a part belongs, and not when it comes. */
+static void test_parts_that_overlap(void **state)
+{
+	size_t len = kit_manifest(&kit, w->wall_ms, NULL, 85);
+	struct beacon_frame f = { .type = BEACON_STORE };
+
+	(void)state;
+	start(1);
+	net_forget(w, 0);
+	send_part(0, 1, STORED_MANIFEST, len, 0, 1000);
+	f.item.request = 1;
+	f.item.kind = STORED_MANIFEST;
+	f.item.total = len;
+	f.item.offset = 999;
+	f.item.bytes = kit.bytes + 1000;
+	f.item.len = 1000;
+	link_send(w->c[0].link, &f);
+	send_part(0, 1, STORED_MANIFEST, len, 2000, len - 2000);
+	EXPECT(0, { 1, RESULT_BAD });
+	assert_int_equal(net_stats(w).manifests, 0);
+}
+
 static void test_one_item_at_a_time(void **state)
 {
 	size_t len = kit_manifest(&kit, w->wall_ms, NULL, 85);
@@ -659,6 +681,7 @@ int main(void)
 		TEST(test_one_does_not_replace_another_network),
 		TEST(test_parts_in_order),
 		TEST(test_parts_out_of_order),
+		TEST(test_parts_that_overlap),
 		TEST(test_one_item_at_a_time),
 		TEST(test_unknown_kinds),
 		TEST(test_half_sent_items_are_bounded),

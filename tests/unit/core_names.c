@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "beacon/internal.h"
 #include "core/node.h"
+#include "core_names_open.h"
 #include "store/store.h"
 #include "trust_kit.h"
 
@@ -451,6 +452,49 @@ static void test_nameless_and_transient(void **state)
 	assert_int_equal(find(0, "nas"), GW_E_NOT_FOUND);
 }
 
+/* As with a beacon that knows no such frames. */
+static void leave_unanswered(int i)
+{
+	names_leave_open(w->n[i].node, w->kit.ca.key, w->now + 10 * GW_SEC);
+}
+
+static void test_no_answer(void **state)
+{
+	(void)state;
+	start(2, 1);
+	leave_unanswered(0);
+	join(0, "nas", false);
+	run(9 * GW_SEC);
+	assert_int_equal(stats_of(0).names, 0);
+	run(2 * GW_SEC);
+	assert_int_equal(stats_of(0).names, 1);
+	leave_unanswered(0);
+	run(12 * MINUTE);
+	assert_found(1, "nas", 0);
+}
+
+static void test_dropped_while_it_is_talked_about(void **state)
+{
+	struct network_config c = { 0 };
+	struct kit other;
+	uint64_t before;
+
+	(void)state;
+	start(2, 1);
+	kit_init(&other, 80, WALL_MS + w->now / GW_MSEC);
+	memcpy(c.key, other.ca.key, KEY_SIZE);
+	c.manifest_len = kit_manifest(&other, 1, NULL, 0);
+	c.manifest = other.bytes;
+	assert_int_equal(node_network_set(w->n[0].node, &c, w->now), TRUST_OK);
+	run(GW_SEC);
+	assert_int_equal(stats_of(0).manifests, 2);
+	before = stats_of(0).lookups;
+	leave_unanswered(0);
+	node_network_drop(w->n[0].node, w->kit.ca.key, w->now);
+	run(GW_SEC);
+	assert_int_equal(stats_of(0).lookups, before + 1); /* the other one's turn */
+}
+
 static void test_no_networks_no_words(void **state)
 {
 	(void)state;
@@ -821,6 +865,8 @@ int main(void)
 		TEST(test_beacon_comes_back),
 		TEST(test_renamed),
 		TEST(test_nameless_and_transient),
+		TEST(test_no_answer),
+		TEST(test_dropped_while_it_is_talked_about),
 		TEST(test_no_networks_no_words),
 		TEST(test_newer_manifest_travels),
 		TEST(test_manifest_for_one_that_comes),
