@@ -209,8 +209,7 @@ struct beacon *beacon_new(const struct beacon_config *c, gw_time now)
 	b->wall_at = b->started = now;
 	init_tables(b);
 	init_links(b);
-	if (knock_self_init(b->knock_self, b->identity) < 0 ||
-	    tls_init(&b->tls, b->identity) < 0) {
+	if (knock_self_init(b->knock_self, b->identity) < 0 || tls_init(&b->tls, b->identity) < 0) {
 		secret_free(b->knock_self);
 		identity_free(b->identity);
 		free(b);
