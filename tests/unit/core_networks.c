@@ -235,6 +235,40 @@ static void test_member_of_two_networks(void **state)
 	test_network_clear(&other);
 }
 
+/* Each process of a key is what it has shown itself: a one-shot one that shows another network does not
+ * take from the running one. */
+static void test_transient_of_another_network(void **state)
+{
+	struct world *w = *state;
+	struct subject all = { .kind = SUBJECT_NETWORK };
+	struct test_network other;
+	struct stream *taken, *s;
+	uint8_t chain[WIRE_CHAIN_MAX];
+	size_t len;
+
+	join(w, 0, "web", "db", DAY);
+	connected(w, &taken);
+	test_network_init(&other, 78);
+	memcpy(all.key, other.ca.key, KEY_SIZE);
+	test_join(&w->pair, 1, &other, NULL, 0);
+	assert_int_equal(node_allow(w->pair.n[1].node, "dns", &all), 0);
+	w->pair.n[2].id = w->pair.n[0].id;
+	w->pair.n[2].config.transient = true;
+	pair_start(&w->pair, 2, false);
+	pair_know(&w->pair, 2, 1);
+	len = test_chain(&other, w->pair.n[0].id.key, "a", "", DAY, chain);
+	test_join(&w->pair, 2, &other, chain, len);
+	assert_int_equal(node_dial(w->pair.n[2].node, w->pair.n[1].id.key, w->pair.now), 0);
+	pair_run(&w->pair, GW_SEC);
+	assert_int_equal(w->pair.n[2].connected, 1);
+	node_recheck(w->pair.n[1].node, w->pair.now);
+	pair_run(&w->pair, GW_SEC);
+	assert_false(pair_flags(&w->pair, 1, taken) & STREAM_FAILED);
+	s = pair_open(&w->pair, "echo");
+	assert_true(pair_wait_flags(&w->pair, 0, s, STREAM_ANSWERED));
+	test_network_clear(&other);
+}
+
 static void test_dropped_network(void **state)
 {
 	struct world *w = *state;
@@ -317,6 +351,7 @@ int main(void)
 		T(test_long_manifest),
 		T(test_second_key_with_one_serial),
 		T(test_member_of_two_networks),
+		T(test_transient_of_another_network),
 		T(test_dropped_network),
 		T(test_clock_skew),
 		T(test_audit_of_streams),
