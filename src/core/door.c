@@ -276,9 +276,11 @@ static bool serve(struct node *n, const struct path *path, struct beacon_ref *b,
 	return begun;
 }
 
-/* What costs one hash at most. */
-static bool may_be_knock(struct node *n, const uint8_t *data, size_t len)
+/* What is cheap to find out, so that strangers take nobody's place. */
+static bool may_be_knock(struct node *n, const struct path *path, const struct beacon_ref *b,
+			 const uint8_t *data, size_t len, gw_time now)
 {
+	struct retry_token retry;
 	ngtcp2_pkt_hd hd;
 	ngtcp2_vec token;
 
@@ -286,8 +288,9 @@ static bool may_be_knock(struct node *n, const uint8_t *data, size_t len)
 	    hd.dcid.datalen != KNOCK_DCID)
 		return false;
 	token = quic_token(&hd);
-	return (token.len > 0 && token.base[0] == RETRY_FIRST) ||
-	       knock_has_tag(n->knock_self, hd.dcid.data, token.base, token.len);
+	return knock_has_tag(n->knock_self, hd.dcid.data, token.base, token.len) ||
+	       (!b &&
+		retry_open(&retry, n->retry_secret, &path->remote, token.base, token.len, now));
 }
 
 static void wait(struct node *n, const struct path *path, const struct beacon_ref *b,
@@ -309,7 +312,7 @@ static void wait(struct node *n, const struct path *path, const struct beacon_re
 void door_receive(struct node *n, const struct path *path, struct beacon_ref *b, uint64_t channel,
 		  const uint8_t *data, size_t len, gw_time now)
 {
-	if (!may_be_knock(n, data, len)) {
+	if (!may_be_knock(n, path, b, data, len, now)) {
 		n->stats.drop_knock++;
 		return;
 	}
