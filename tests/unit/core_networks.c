@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core_trust.h"
 
+#include "core/connection.h"
 #include "core/networks.h"
 
 enum { HOUR = 3600, DAY = 24 * HOUR };
@@ -281,6 +282,21 @@ static void test_dropped_network(void **state)
 	assert_true(pair_flags(&w->pair, 1, taken) & STREAM_FAILED);
 }
 
+/* Another network may come to lie where the one was that a connection was dialled with. */
+static void test_dropped_network_is_forgotten(void **state)
+{
+	struct world *w = *state;
+	struct node *n = w->pair.n[0].node;
+	struct stream *taken;
+
+	join(w, 0, "web", "db", DAY);
+	connected(w, &taken);
+	assert_non_null(list_first(&n->connections));
+	node_network_drop(n, w->net.ca.key, w->pair.now);
+	list_each(&n->connections, i, next)
+		assert_null(container_of(i, struct connection, all_link)->knocked);
+}
+
 /* The clock of node 0 is wrong by so much. */
 static bool gets_in_with_clock(struct world *w, int seconds)
 {
@@ -353,6 +369,7 @@ int main(void)
 		T(test_member_of_two_networks),
 		T(test_transient_of_another_network),
 		T(test_dropped_network),
+		T(test_dropped_network_is_forgotten),
 		T(test_clock_skew),
 		T(test_audit_of_streams),
 	};
