@@ -176,7 +176,7 @@ static bool returns_retry(struct node *n, const struct path *path, const ngtcp2_
 	    t.odcid_len != KNOCK_DCID)
 		return false;
 	out->retried = true;
-	out->wall_ms = node_wall_ms(n, now);
+	out->wall_ms = t.wall_ms;
 	memcpy(out->dcid, t.odcid, KNOCK_DCID);
 	memcpy(out->key, t.key, KEY_SIZE);
 	out->shown = check_chain(n, t.key, t.chain, t.chain_len, path, now);
@@ -188,7 +188,7 @@ static void send_retry(struct node *n, const struct path *path, const ngtcp2_pkt
 		       const struct guest *g, gw_time now)
 {
 	uint8_t token[RETRY_TOKEN_MAX], nonce[24], *out = n->held;
-	struct retry_token t = { .odcid_len = hd->dcid.datalen };
+	struct retry_token t = { .odcid_len = hd->dcid.datalen, .wall_ms = g->wall_ms };
 	ngtcp2_ssize len;
 	ngtcp2_cid scid;
 

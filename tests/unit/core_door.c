@@ -190,6 +190,31 @@ static void test_flood(void **state)
 	assert_true(pair_wait_connected(p));
 }
 
+/* A knock is known for as long as its time could be taken, also when its sender, whose clock is ahead, had to
+ * show where it is. */
+static void test_replay_after_retry(void **state)
+{
+	struct pair *p = *state;
+	uint64_t sent, dropped;
+
+	pair_kill(p, 0);
+	p->n[0].config.started_ms += 14 * 60 * 1000;
+	pair_start(p, 0, true);
+	pair_know(p, 0, 1);
+	flood(p);
+	p->n[1].cut = false;
+	first.count = 0;
+	dial(p);
+	assert_true(pair_wait_connected(p));
+	pair_kill(p, 0);
+	pair_run(p, 16 * 60 * GW_SEC);
+	sent = p->n[1].sent;
+	dropped = knocks_dropped(p);
+	give(p, first.data, first.len, 4001);
+	assert_int_equal(p->n[1].sent, sent);
+	assert_int_equal(knocks_dropped(p), dropped + 1);
+}
+
 /* --- refusals --- */
 
 static struct {
@@ -277,6 +302,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_another_key_was_dialled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replayed_knock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_replay_after_retry, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_who_has_a_ticket_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_who_has_only_the_address_is_not, setup,
 						teardown),
