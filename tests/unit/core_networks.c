@@ -297,6 +297,79 @@ static void test_dropped_network_is_forgotten(void **state)
 		assert_null(container_of(i, struct connection, all_link)->knocked);
 }
 
+/* A member that goes on and on showing chains and manifests that are forged costs a bounded number of signatures. */
+static void test_forgeries_are_limited(void **state)
+{
+	struct world *w = *state;
+	struct node *n = w->pair.n[1].node;
+	struct frame f = { .type = FRAME_MEMBER };
+	struct connection *c;
+	struct stream *taken;
+	size_t before;
+
+	join(w, 0, "web", "db", DAY);
+	join(w, 1, "db1", "", DAY);
+	connected(w, &taken);
+	c = container_of(list_first(&n->connections), struct connection, all_link);
+	before = n->audit_count + n->audits_lost;
+	w->chain[0][w->len[0] - 1] ^= 1;
+	f.member.chain = w->chain[0];
+	f.member.len = w->len[0];
+	for (int i = 0; i < 2000; i++)
+		networks_frame(c, &f, w->pair.now);
+	assert_in_range(n->audit_count + n->audits_lost - before, 1, 100);
+
+	/* It is heard again later. */
+	pair_run(&w->pair, 60 * GW_SEC);
+	test_manifest(&w->net);
+	test_join(&w->pair, 0, &w->net, NULL, 0);
+	pair_run(&w->pair, GW_SEC);
+	assert_int_equal(w->pair.n[1].manifests, 1);
+
+	before = n->audit_count + n->audits_lost;
+	test_manifest(&w->net);
+	w->net.manifest.bytes[w->net.manifest.len - 1] ^= 1;
+	f.type = FRAME_MANIFEST;
+	memcpy(f.manifest.key, w->net.ca.key, KEY_SIZE);
+	f.manifest.sequence = w->net.manifest.m.sequence;
+	f.manifest.bytes = w->net.manifest.bytes;
+	f.manifest.len = f.manifest.total = w->net.manifest.len;
+	f.manifest.offset = 0;
+	for (int i = 0; i < 2000; i++)
+		networks_frame(c, &f, w->pair.now);
+	assert_in_range(n->audit_count + n->audits_lost - before, 1, 100);
+}
+
+/* Each chain is another one, and good: who has an invite can make as many as it likes. */
+static void test_chains_are_limited(void **state)
+{
+	struct world *w = *state;
+	struct node *n = w->pair.n[1].node;
+	struct frame f = { .type = FRAME_MEMBER };
+	uint8_t chain[WIRE_CHAIN_MAX];
+	struct connection *c;
+	struct stream *taken;
+	uint64_t last = 0;
+
+	join(w, 0, "web", "db", DAY);
+	connected(w, &taken);
+	c = container_of(list_first(&n->connections), struct connection, all_link);
+	for (int i = 0; i < 300; i++) {
+		f.member.len = test_chain(&w->net, w->pair.n[0].id.key, "web", "db", DAY, chain);
+		f.member.chain = chain;
+		networks_frame(c, &f, w->pair.now);
+	}
+	last = c->peer->credentials->member.serial;
+	assert_in_range(last, 2, 100);
+	assert_false(pair_flags(&w->pair, 1, taken) & STREAM_FAILED);
+	/* What is known already costs none. */
+	f.member.chain = c->peer->credentials->member.chain;
+	f.member.len = c->peer->credentials->member.len;
+	for (int i = 0; i < 300; i++)
+		networks_frame(c, &f, w->pair.now);
+	assert_int_equal(c->peer->credentials->member.serial, last);
+}
+
 /* The clock of node 0 is wrong by so much. */
 static bool gets_in_with_clock(struct world *w, int seconds)
 {
@@ -370,6 +443,8 @@ int main(void)
 		T(test_transient_of_another_network),
 		T(test_dropped_network),
 		T(test_dropped_network_is_forgotten),
+		T(test_forgeries_are_limited),
+		T(test_chains_are_limited),
 		T(test_clock_skew),
 		T(test_audit_of_streams),
 	};
