@@ -35,6 +35,20 @@ _godwit_names() {
 	[[ -r $file ]] && sed -n 's/^[[:space:]]*\([^#[:space:]][^[:space:]]*\)[[:space:]].*/\1/p' "$file"
 }
 
+# The networks of the home.
+_godwit_networks() {
+	local directory
+
+	if [[ $1 ]]; then
+		directory=$1/networks
+	elif [[ ${XDG_STATE_HOME-} == /* ]]; then
+		directory=$XDG_STATE_HOME/godwit/networks
+	else
+		directory=${HOME-}/.local/state/godwit/networks
+	fi
+	[[ -d $directory ]] && ls "$directory"
+}
+
 _godwit_words() {
 	local word
 
@@ -58,6 +72,21 @@ _godwit_paths() {
 	done < <(compgen "-$1" -- "$2")
 }
 
+# env:NAME, file:PATH, fd:N, and further words.
+_godwit_source() {
+	case $1 in
+	file:*) _godwit_paths f "${1#file:}" file: ;;
+	env:*)
+		_godwit_words "$(compgen -e)" "${1#env:}"
+		COMPREPLY=("${COMPREPLY[@]/#/$(_godwit_prefix env:)}")
+		;;
+	*)
+		_godwit_words $'env:\nfile:\nfd:'"${2-}" "$1"
+		compopt -o nospace 2>/dev/null
+		;;
+	esac
+}
+
 # The value of a flag.
 _godwit_value() {
 	case $1 in
@@ -66,20 +95,9 @@ _godwit_value() {
 	--congestion) _godwit_words $'bbr\ncubic' "$2" ;;
 	--store) _godwit_words memory "$2" ;;
 	--tls-listen) _godwit_words none "$2" ;;
+	--for) _godwit_words "$(_godwit_names "$3")" "$2" ;;
 	--allow) _godwit_words "any"$'\n'"$(_godwit_names "$3")" "$2" ;;
-	--identity)
-		case $2 in
-		file:*) _godwit_paths f "${2#file:}" file: ;;
-		env:*)
-			_godwit_words "$(compgen -e)" "${2#env:}"
-			COMPREPLY=("${COMPREPLY[@]/#/$(_godwit_prefix env:)}")
-			;;
-		*)
-			_godwit_words $'env:\nfile:\nfd:\nephemeral' "$2"
-			compopt -o nospace 2>/dev/null
-			;;
-		esac
-		;;
+	--identity) _godwit_source "$2" $'\nephemeral' ;;
 	esac
 }
 
@@ -138,6 +156,16 @@ _godwit() {
 		help,0) _godwit_words "$(_godwit_commands "$program")" "$cur" ;;
 		debug,0) _godwit_words $'move\nbreak\nrebind' "$cur" ;;
 		ticket,0) _godwit_words show "$cur" ;;
+		network,0) _godwit_words $'create\nshow\ninvite\njoin\nmembers\nrevoke\nrenew\nexport' "$cur" ;;
+		network,1)
+			case ${position[0]} in
+			show | invite | members | revoke | renew | export)
+				_godwit_words "$(_godwit_networks "$home")" "$cur"
+				;;
+			join) _godwit_source "$cur" ;;
+			esac
+			;;
+		network,2) [[ ${position[0]} == revoke ]] && _godwit_words "$(_godwit_names "$home")" "$cur" ;;
 		connect,0 | ping,0 | bench,0 | forward,1)
 			_godwit_words "$(_godwit_names "$home")" "$cur"
 			# A service follows.

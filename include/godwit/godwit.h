@@ -81,6 +81,7 @@ enum godwit_error {
 	GODWIT_E_AGAIN = -30,
 	GODWIT_E_KIND = -31,
 	GODWIT_E_POLICY = -32,
+	GODWIT_E_AMBIGUOUS = -33,
 };
 
 /* A sentence fragment for people ("the peer offers no such service"), and a stable word for
@@ -251,6 +252,12 @@ typedef struct godwit_member_info {
 	uint64_t serial;
 } godwit_member_info;
 
+/* Which key has that name in that network?  A NAME event with `*id` within 5 s: `key`, or `error`:
+ * GODWIT_E_NOT_FOUND; _AMBIGUOUS: two members claim it, and a CA has signed neither or both; _UNREACHABLE:
+ * no beacon has answered; _INVALID: the network was dropped.  Asks this node's beacons, and what peers
+ * have shown counts, too.  GODWIT_E_INVALID: no name, or no network that this node knows; _LIMIT. */
+int godwit_find_name(godwit_node *node, const uint8_t network[GODWIT_KEY_SIZE], const char *name,
+		     uint64_t *id);
 /* Those that have shown it, and whose certificates hold at present. */
 size_t godwit_network_members(const godwit_node *node, const uint8_t network[GODWIT_KEY_SIZE],
 			      godwit_member_info *out, size_t max);
@@ -437,6 +444,7 @@ typedef enum godwit_event_type {
 	GODWIT_EVENT_BEACONS,         /* godwit_node_beacons() or _registered() has news */
 	GODWIT_EVENT_MANIFEST,        /* `key`: of a network, which others have told a newer one */
 	GODWIT_EVENT_AUDIT,           /* what was decided about a peer; options.audit */
+	GODWIT_EVENT_NAME,            /* the answer to godwit_find_name() */
 } godwit_event_type;
 
 enum {
@@ -470,10 +478,10 @@ typedef struct godwit_event {
 	godwit_event_type type;
 	godwit_stream *stream;               /* STREAM */
 	unsigned flags;                      /* STREAM: GODWIT_STREAM_* */
-	uint8_t key[GODWIT_KEY_SIZE];        /* PEER, PONG, MANIFEST, AUDIT */
+	uint8_t key[GODWIT_KEY_SIZE];        /* PEER, PONG, MANIFEST, AUDIT, NAME */
 	godwit_peer_state state;             /* PEER */
-	int error;                           /* PEER: why it failed */
-	uint64_t ping_id;                    /* PONG */
+	int error;                           /* PEER: why it failed; NAME */
+	uint64_t ping_id;                    /* PONG; NAME: of godwit_find_name() */
 	uint64_t rtt_us;                     /* PONG */
 	char endpoint[GODWIT_ENDPOINT_SIZE]; /* PONG, AUDIT, PEER connected: when direct */
 	bool relayed;                        /* the same: through a beacon */

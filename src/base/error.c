@@ -43,6 +43,7 @@ static const struct entry ENTRIES[] = {
 	{ "again", "nothing to do now" },
 	{ "kind", "the service is of the other kind (UDP, or not UDP)" },
 	{ "policy", "this node's own policy does not allow it" },
+	{ "ambiguous", "two members claim that name" },
 };
 
 static const struct entry *find(int code)

@@ -40,6 +40,7 @@ enum gw_error {
 	GW_E_AGAIN = -30,    /* nothing to do now */
 	GW_E_KIND = -31,   /* a service of datagrams where one of bytes was meant, or the reverse */
 	GW_E_POLICY = -32, /* our own policy says no */
+	GW_E_AMBIGUOUS = -33, /* two members claim that name */
 };
 
 /* Short text ("unreachable"); `error_name` gives the machine-readable form ("unreachable",

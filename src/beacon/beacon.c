@@ -58,6 +58,12 @@ static void on_attended(struct session *s, const struct beacon_frame *f, gw_time
 	case BEACON_TEST:
 		on_test(s, f, now);
 		break;
+	case BEACON_STORE:
+		items_store(s, f, now);
+		break;
+	case BEACON_FETCH:
+		roster_fetch(s, f, now);
+		break;
 	case BEACON_ATTEND:
 	case BEACON_WELCOME:
 	case BEACON_OBSERVED:
@@ -65,6 +71,7 @@ static void on_attended(struct session *s, const struct beacon_frame *f, gw_time
 	case BEACON_RESULT:
 	case BEACON_DRAIN:
 	case BEACON_REVEALED:
+	case BEACON_ITEM:
 		session_fail(s, CLOSE_PROTOCOL, now);
 		break;
 	default: /* PONG, and frames of later versions */
@@ -95,13 +102,28 @@ void beacon_config_init(struct beacon_config *c)
 	limits_default(&c->limits);
 }
 
+static bool is_allowed(const struct beacon *b, const uint8_t *key)
+{
+	return !b->allow_items || keymap_get(&b->allowed, key);
+}
+
 static bool accept_key(struct link *l)
 {
 	struct beacon *b = l->host->user;
-	bool allowed = !b->allow_items || keymap_get(&b->allowed, l->key);
+	bool allowed = is_allowed(b, l->key);
 
 	b->stats.refused += !allowed;
 	return allowed;
+}
+
+static bool knows(const struct link_host *h, const uint8_t *key)
+{
+	return is_allowed(h->user, key);
+}
+
+static uint64_t wall_ms(const struct link_host *h, gw_time now)
+{
+	return beacon_wall_ms(h->user, now);
 }
 
 static bool copy_allowed(struct beacon *b, const struct beacon_config *c)
@@ -125,6 +147,7 @@ static void init_tables(struct beacon *b)
 	list_init(&b->idle_accounts);
 	list_init(&b->ops);
 	list_init(&b->out);
+	list_init(&b->arriving);
 	keymap_init(&b->allowed, rng_u64(b->rng));
 	keymap_init(&b->registered, rng_u64(b->rng));
 	keymap_init(&b->keys, rng_u64(b->rng));
@@ -133,6 +156,7 @@ static void init_tables(struct beacon *b)
 	map_init(&b->conduits, rng_u64(b->rng));
 	map_init(&b->requests, rng_u64(b->rng));
 	map_init(&b->channels, rng_u64(b->rng));
+	roster_init(b);
 }
 
 static void answer(struct link_host *h, const struct path *to, const uint8_t *data, size_t len)
@@ -150,6 +174,9 @@ static void init_links(struct beacon *b)
 	h->half_open_max = b->limits.half_open;
 	h->queued_max = b->limits.frame_bytes;
 	h->answer = answer;
+	h->self = &b->knock_self;
+	h->wall_ms = wall_ms;
+	h->knows = b->silent ? knows : NULL;
 	h->admit = session_admit;
 	h->accept = accept_key;
 	h->on_up = session_up;
@@ -168,11 +195,14 @@ struct beacon *beacon_new(const struct beacon_config *c, gw_time now)
 	b->rng = c->rng;
 	b->limits = c->limits;
 	b->alternate_port = c->alternate_port;
+	b->silent = c->silent;
 	b->wall_ms = c->wall_ms;
 	b->wall_at = b->started = now;
 	init_tables(b);
 	init_links(b);
-	if (tls_init(&b->tls, c->identity) < 0) {
+	if (knock_self_init(&b->knock_self, c->identity) < 0 ||
+	    tls_init(&b->tls, c->identity) < 0) {
+		knock_self_wipe(&b->knock_self);
 		free(b);
 		return NULL;
 	}
@@ -216,6 +246,7 @@ void beacon_free(struct beacon *b)
 	clear_conduits(b);
 	link_host_clear(&b->links);
 	directory_clear(b);
+	roster_clear(b);
 	clear_accounts(b);
 	clear_out(b);
 	keymap_clear(&b->registered);
@@ -225,6 +256,7 @@ void beacon_free(struct beacon *b)
 	heap_clear(&b->timers);
 	heap_clear(&b->idle);
 	tls_clear(&b->tls);
+	knock_self_wipe(&b->knock_self);
 	free(b);
 }
 
@@ -255,6 +287,10 @@ static void on_address_request(struct beacon *b, const struct path *path, const 
 
 	if (path->via >= BEACON_CONDUITS || wire_address_request_decode(&request, data, len) <= 0) {
 		b->stats.drops[DROP_MALFORMED]++;
+		return;
+	}
+	if (b->silent && !account_is_live(b, &path->remote)) {
+		b->stats.drops[DROP_KNOCK]++;
 		return;
 	}
 	if (request.flags & ADDRESS_FROM_ALTERNATE) {
@@ -326,6 +362,7 @@ gw_time beacon_expiry(const struct beacon *b)
 {
 	gw_time own = time_min(at_top(&b->timers), at_top(&b->idle));
 
+	own = time_min(own, at_top(&b->chain_ends));
 	return time_min(own, link_expiry(&b->links));
 }
 
@@ -333,6 +370,7 @@ void beacon_expire(struct beacon *b, gw_time now)
 {
 	session_expire(b, now);
 	relay_expire(b, now);
+	roster_expire(b, now);
 	link_expire(&b->links, now);
 }
 
@@ -372,6 +410,7 @@ const char *beacon_drop_name(enum beacon_drop d)
 		[DROP_SOURCE] = "wrong_source",
 		[DROP_BUDGET] = "budget",
 		[DROP_QUEUE] = "queue",
+		[DROP_KNOCK] = "no_knock",
 	};
 
 	return NAMES[d];
@@ -385,6 +424,8 @@ void beacon_stats_get(const struct beacon *b, struct beacon_stats *out)
 	out->half_open = b->links.n_half_open;
 	out->channels = b->channels.count;
 	out->watches = b->n_watches;
+	out->manifests = b->networks.count;
+	out->names = b->chain_ends.count;
 	out->conduits = b->conduits.count - b->n_coming;
 	out->coming = b->n_coming;
 	out->retries = b->links.retries;
@@ -392,6 +433,7 @@ void beacon_stats_get(const struct beacon *b, struct beacon_stats *out)
 	out->drops[DROP_MALFORMED] += b->links.drop_malformed;
 	out->drops[DROP_NO_LINK] += b->links.drop_no_link;
 	out->drops[DROP_HANDSHAKE] += b->links.drop_limit;
+	out->drops[DROP_KNOCK] += b->links.drop_knock;
 }
 
 bool beacon_next_session(const struct beacon *b, const void **position,

@@ -1,5 +1,5 @@
 /* beacon/beacon.h - a beacon: keeps the directory, tells nodes their addresses, relays.
- * Spec: docs/protocol.md, sections 11 and 12.
+ * Spec: docs/protocol.md, sections 11, 12, 17 and 19.
  *
  * Sans-I/O: datagrams, time and the store's answers come in by calls; datagrams and questions to
  * the store are polled.  Everything is bounded (struct beacon_limits); what is refused is counted.
@@ -54,6 +54,9 @@ struct beacon_limits {
 	size_t session_channels; /* of both directions */
 	size_t session_opened, session_watches, session_requests;
 	size_t frame_bytes; /* that wait to be acknowledged, all sessions together */
+	size_t manifests, manifest_bytes;
+	size_t names, key_names; /* chains of members, all and of one key */
+	size_t item_bytes;       /* of items that have come in part */
 };
 
 /* --- making one --- */
@@ -63,6 +66,7 @@ struct beacon_config {
 	struct rng *rng;                  /* borrowed */
 	const uint8_t (*allow)[KEY_SIZE]; /* copied; n_allow 0: anybody */
 	size_t n_allow;
+	bool silent; /* no answer to anybody else, not even that it is there; n_allow > 0 */
 	uint16_t alternate_port; /* 0: none */
 	uint64_t wall_ms;        /* the wall clock at `now` of beacon_new() */
 	struct beacon_limits limits;
@@ -128,6 +132,7 @@ enum beacon_drop {
 	DROP_SOURCE, /* a channel packet from elsewhere */
 	DROP_BUDGET, /* a channel packet beyond its budget */
 	DROP_QUEUE,  /* too much to send at this moment */
+	DROP_KNOCK,  /* silent: from a stranger */
 	DROPS
 };
 
@@ -135,10 +140,11 @@ const char *beacon_drop_name(enum beacon_drop d);
 
 struct beacon_stats {
 	size_t sessions, registered, half_open, channels, watches, accounts;
-	size_t conduits;     /* TLS links */
-	size_t coming;       /* TCP connections that are none yet */
-	uint64_t handshakes; /* begun */
-	uint64_t retries;    /* handshakes that had to show that they are where they say */
+	size_t manifests, names; /* of networks and their members */
+	size_t conduits;         /* TLS links */
+	size_t coming;           /* TCP connections that are none yet */
+	uint64_t handshakes;     /* begun */
+	uint64_t retries;        /* handshakes that had to show that they are where they say */
 	uint64_t registrations, replaced, lookups, publishes, opens, tests, address_requests;
 	uint64_t relayed_bytes, relayed_packets, relayed_batches;
 	uint64_t refused; /* frames answered with `limit` or `later` */

@@ -23,20 +23,6 @@ void beacon_set_wall_clock(struct beacon *b, uint64_t wall_ms, gw_time now)
 
 /* --- answers --- */
 
-static void send_result(struct session *s, uint64_t number, enum result_status status,
-			uint64_t sequence)
-{
-	struct beacon_frame f = { .type = BEACON_RESULT };
-
-	if (!s)
-		return;
-	s->beacon->stats.refused += status == RESULT_LIMIT || status == RESULT_LATER;
-	f.result.request = number;
-	f.result.status = status;
-	f.result.sequence = sequence > WIRE_VARINT_MAX ? WIRE_VARINT_MAX : sequence;
-	session_send(s, &f);
-}
-
 static void send_record(struct session *s, uint64_t number, bool here, const uint8_t *record,
 			size_t len)
 {
@@ -228,7 +214,7 @@ void directory_lookup(struct session *s, const struct beacon_frame *f, gw_time n
 	b->stats.lookups++;
 	if (!budget_take(b, s->key, s->source, METER_LOOKUPS, 1, now) ||
 	    ((f->lookup.flags & LOOKUP_WATCH) && !add_watch(s, f->lookup.key))) {
-		send_result(s, f->lookup.request, RESULT_LIMIT, 0);
+		session_result(s, f->lookup.request, RESULT_LIMIT, 0);
 		return;
 	}
 	r = s->n_requests < b->limits.session_requests
@@ -237,7 +223,7 @@ void directory_lookup(struct session *s, const struct beacon_frame *f, gw_time n
 	if (r)
 		r->number = f->lookup.request;
 	else
-		send_result(s, f->lookup.request, RESULT_LATER, 0);
+		session_result(s, f->lookup.request, RESULT_LATER, 0);
 }
 
 /* All but the signature. */
@@ -258,13 +244,13 @@ void directory_publish(struct session *s, const struct beacon_frame *f, gw_time 
 
 	b->stats.publishes++;
 	if (!budget_take(b, s->key, s->source, METER_PUBLISHES, 1, now)) {
-		send_result(s, number, RESULT_LIMIT, 0);
+		session_result(s, number, RESULT_LIMIT, 0);
 		return;
 	}
 	if (f->publish.record_len > DIRECTORY_RECORD_MAX ||
 	    wire_record_decode(&record, f->publish.record, f->publish.record_len) <= 0 ||
 	    !is_good(s, &record, now)) {
-		send_result(s, number, RESULT_BAD, 0);
+		session_result(s, number, RESULT_BAD, 0);
 		return;
 	}
 	r = s->n_requests < b->limits.session_requests
@@ -272,7 +258,7 @@ void directory_publish(struct session *s, const struct beacon_frame *f, gw_time 
 			  f->publish.record_len)
 		    : NULL;
 	if (!r) {
-		send_result(s, number, RESULT_LATER, 0);
+		session_result(s, number, RESULT_LATER, 0);
 		return;
 	}
 	r->number = number;
@@ -302,8 +288,9 @@ static void looked_up(struct beacon *b, const struct request *r, const struct di
 	else if (here)
 		send_record(r->session, r->number, true, NULL, 0);
 	else
-		send_result(r->session, r->number,
-			    a->status == DIRECTORY_NOT_FOUND ? RESULT_NOT_FOUND : RESULT_LATER, 0);
+		session_result(r->session, r->number,
+			       a->status == DIRECTORY_NOT_FOUND ? RESULT_NOT_FOUND : RESULT_LATER,
+			       0);
 }
 
 static bool is_signed(const struct request *r)
@@ -323,11 +310,11 @@ static bool compared(struct request *r, const struct directory_answer *a)
 		return true;
 	}
 	if (found && a->sequence >= r->sequence) {
-		send_result(r->session, r->number, RESULT_OLDER, a->sequence);
+		session_result(r->session, r->number, RESULT_OLDER, a->sequence);
 	} else if (a->status == DIRECTORY_FAILED) {
-		send_result(r->session, r->number, RESULT_LATER, 0);
+		session_result(r->session, r->number, RESULT_LATER, 0);
 	} else if (!is_signed(r)) {
-		send_result(r->session, r->number, RESULT_BAD, 0);
+		session_result(r->session, r->number, RESULT_BAD, 0);
 	} else {
 		r->kind = REQUEST_STORE;
 		return true;
@@ -339,15 +326,15 @@ static void stored(struct beacon *b, const struct request *r, const struct direc
 {
 	switch (a->status) {
 	case DIRECTORY_OK:
-		send_result(r->session, r->number, RESULT_OK, r->sequence);
+		session_result(r->session, r->number, RESULT_OK, r->sequence);
 		tell_watchers(b, r->key, r->record, r->len);
 		break;
 	case DIRECTORY_OLDER:
-		send_result(r->session, r->number, RESULT_OLDER, a->sequence);
+		session_result(r->session, r->number, RESULT_OLDER, a->sequence);
 		break;
 	case DIRECTORY_NOT_FOUND:
 	case DIRECTORY_FAILED:
-		send_result(r->session, r->number, RESULT_LATER, 0);
+		session_result(r->session, r->number, RESULT_LATER, 0);
 		break;
 	}
 }
@@ -356,14 +343,14 @@ static void stored(struct beacon *b, const struct request *r, const struct direc
 static bool refreshed(struct request *r, const struct directory_answer *a)
 {
 	if (a->status == DIRECTORY_OK) {
-		send_result(r->session, r->number, RESULT_OK, r->sequence);
+		session_result(r->session, r->number, RESULT_OK, r->sequence);
 		return false;
 	}
 	if (a->status == DIRECTORY_NOT_FOUND && is_signed(r)) {
 		r->kind = REQUEST_STORE;
 		return true;
 	}
-	send_result(r->session, r->number, RESULT_LATER, 0);
+	session_result(r->session, r->number, RESULT_LATER, 0);
 	return false;
 }
 

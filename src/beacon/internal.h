@@ -9,6 +9,8 @@
 #include "base/map.h"
 #include "beacon/beacon.h"
 #include "quic/link.h"
+#include "trust/knock.h"
+#include "trust/trust.h"
 #include "wire/beacon.h"
 
 /* --- limits.c: what one key, or one source, has used --- */
@@ -22,11 +24,14 @@ struct account {
 	/* of a source; unproven: half open, and nothing has shown yet that it is there */
 	uint32_t sessions, half_open, unproven, conduits, conduits_coming;
 	gw_time full_at[METERS]; /* when the bucket will be full */
+	uint32_t chains;         /* of a key: published */
 };
 
 /* NULL: no room. */
 struct account *account_of_key(struct beacon *b, const uint8_t *key, gw_time now);
 struct account *account_of_source(struct beacon *b, const struct addr *a, gw_time now);
+/* Is anybody connected from there? */
+bool account_is_live(const struct beacon *b, const struct addr *a);
 void account_release(struct beacon *b, struct account *a, gw_time now);
 
 /* Takes from both, or from neither.  One may be NULL. */
@@ -61,7 +66,12 @@ struct session {
 	struct wire_claim claim;
 	struct list ends, watches, requests;
 	uint32_t n_channels, n_opened, n_watches, n_requests;
+	struct list chains;        /* published, stored last by it */
+	struct arriving *arriving; /* an item of which a part has come, or NULL */
+	uint64_t refused;          /* of an item whose further parts are ignored; NO_REQUEST */
 };
+
+#define NO_REQUEST UINT64_MAX /* varints are less */
 
 /* A TLS link, or a TCP connection on the way to become one. */
 struct conduit {
@@ -77,6 +87,9 @@ void session_moved(struct link *l, gw_time now);
 void session_closed(struct link *l, gw_time now);
 void session_attend(struct session *s, const struct beacon_frame *f, gw_time now);
 void session_send(struct session *s, const struct beacon_frame *f);
+/* RESULT; s NULL: nobody waits for it any more. */
+void session_result(struct session *s, uint64_t request, enum result_status status,
+		    uint64_t sequence);
 void session_fail(struct session *s, uint64_t code, gw_time now);
 void session_expire(struct beacon *b, gw_time now);
 struct session *session_registered(const struct beacon *b, const uint8_t *key);
@@ -126,6 +139,57 @@ void directory_forget(struct session *s); /* it is gone */
 void directory_clear(struct beacon *b);
 uint64_t beacon_wall_ms(const struct beacon *b, gw_time now);
 
+/* --- roster.c --- */
+
+/* The newest manifest of a network, and what its members have published. */
+struct beacon_network {
+	struct keymap_item by_key;
+	struct list_item by_use; /* beacon.network_use: last used last */
+	struct manifest manifest;
+	struct list chains;
+};
+
+/* Those that claim one name: at most NAME_CHAINS_MAX. */
+struct member_name {
+	struct keymap_item by_hash;
+	struct list chains;
+	size_t count;
+};
+
+struct published {
+	struct list_item by_network, by_name, by_session;
+	struct timer ends;
+	struct beacon_network *network;
+	struct member_name *name;
+	struct session *session; /* that has stored it last */
+	struct account *owner;
+	struct member member;
+};
+
+void roster_init(struct beacon *b);
+void roster_clear(struct beacon *b);
+/* It has come whole; answers it. */
+void roster_take(struct session *s, uint64_t request, enum stored_kind kind, const uint8_t *data,
+		 size_t len, gw_time now);
+void roster_fetch(struct session *s, const struct beacon_frame *f, gw_time now);
+void roster_forget(struct session *s, gw_time now); /* it is gone, and not registered */
+void roster_expire(struct beacon *b, gw_time now);
+
+/* --- items.c --- */
+
+struct arriving {
+	struct list_item link; /* beacon.arriving: oldest first */
+	struct session *session;
+	uint64_t request, kind;
+	size_t total, len;
+	uint8_t bytes[];
+};
+
+void items_store(struct session *s, const struct beacon_frame *f, gw_time now);
+void items_send(struct session *s, const struct beacon_frame *fetch, const uint8_t *data,
+		size_t len);
+void items_forget(struct session *s);
+
 /* --- relay.c --- */
 
 struct channel_end {
@@ -169,6 +233,8 @@ bool beacon_queue(struct beacon *b, const struct path *path, const uint8_t *data
 struct beacon {
 	struct link_host links;
 	struct tls_context tls;
+	struct knock_self knock_self;
+	bool silent;
 	struct rng *rng;
 	struct beacon_limits limits;
 	uint16_t alternate_port;
@@ -193,6 +259,13 @@ struct beacon {
 	uint64_t next_tag;
 	struct keymap watched;
 	size_t n_watches;
+
+	struct keymap networks, names;
+	struct list network_use;
+	size_t manifest_bytes;
+	struct heap chain_ends; /* of those published */
+	struct list arriving;
+	size_t arriving_bytes;
 
 	struct map channels;
 	struct heap idle; /* of channels */

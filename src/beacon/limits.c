@@ -40,6 +40,11 @@ static const struct beacon_limits DEFAULTS = {
 	.session_watches = 1024,
 	.session_requests = 64,
 	.frame_bytes = 256 * MIB,
+	.manifests = 1024,
+	.manifest_bytes = 16 * MIB,
+	.names = 1 << 16,
+	.key_names = 64,
+	.item_bytes = 16 * MIB,
 };
 
 /* A rate of 0 is `burst` a minute. */
@@ -115,12 +120,31 @@ struct account *account_of_key(struct beacon *b, const uint8_t *key, gw_time now
 	return account_of(b, key, false, now);
 }
 
+static void source_id(const struct addr *a, uint8_t id[KEYMAP_KEY_SIZE])
+{
+	memset(id, 0, KEYMAP_KEY_SIZE);
+	id[0] = a->family;
+	memcpy(id + 1, a->ip, a->family == ADDR_V4 ? 4 : 8);
+}
+
 struct account *account_of_source(struct beacon *b, const struct addr *a, gw_time now)
 {
-	uint8_t id[KEYMAP_KEY_SIZE] = { a->family };
+	uint8_t id[KEYMAP_KEY_SIZE];
 
-	memcpy(id + 1, a->ip, a->family == ADDR_V4 ? 4 : 8);
+	source_id(a, id);
 	return account_of(b, id, true, now);
+}
+
+bool account_is_live(const struct beacon *b, const struct addr *a)
+{
+	uint8_t id[KEYMAP_KEY_SIZE];
+	const struct keymap_item *i;
+	const struct account *found;
+
+	source_id(a, id);
+	i = keymap_get(&b->sources, id);
+	found = i ? container_of(i, const struct account, by_id) : NULL;
+	return found && found->sessions > found->half_open;
 }
 
 void account_release(struct beacon *b, struct account *a, gw_time now)

@@ -20,6 +20,20 @@ void session_send(struct session *s, const struct beacon_frame *f)
 	link_send(s->link, f);
 }
 
+void session_result(struct session *s, uint64_t request, enum result_status status,
+		    uint64_t sequence)
+{
+	struct beacon_frame f = { .type = BEACON_RESULT };
+
+	if (!s)
+		return;
+	s->beacon->stats.refused += status == RESULT_LIMIT || status == RESULT_LATER;
+	f.result.request = request;
+	f.result.status = status;
+	f.result.sequence = sequence > WIRE_VARINT_MAX ? WIRE_VARINT_MAX : sequence;
+	session_send(s, &f);
+}
+
 void session_fail(struct session *s, uint64_t code, gw_time now)
 {
 	link_close(s->link, code, code == CLOSE_PROTOCOL ? GW_E_PROTOCOL : GW_E_CLOSED, NULL, 0,
@@ -148,6 +162,8 @@ enum link_admission session_admit(struct link *l, gw_time now)
 	list_init(&s->ends);
 	list_init(&s->watches);
 	list_init(&s->requests);
+	list_init(&s->chains);
+	s->refused = NO_REQUEST;
 	if (take_source(s, now) == 0)
 		admission = judge(s, now);
 	if (admission != LINK_ADMIT) {
@@ -318,6 +334,8 @@ void session_closed(struct link *l, gw_time now)
 	unregister(s);
 	relay_forget(s);
 	directory_forget(s);
+	items_forget(s);
+	roster_forget(s, now);
 	heap_remove(&b->timers, &s->timer);
 	drop_source(s, now);
 	account_release(b, s->key, now);

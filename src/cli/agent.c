@@ -15,9 +15,27 @@ static void on_event(void *user, const godwit_event *event)
 	agent_fatal_fn *fatal = a->fatal;
 	struct failure f;
 
-	if (event->type == GODWIT_EVENT_BEACONS)
+	switch (event->type) {
+	case GODWIT_EVENT_BEACONS:
 		agent_look_ready(a);
-	if (event->type != GODWIT_EVENT_IDENTITY_IN_USE || !fatal)
+		agent_look_clock(a);
+		return;
+	case GODWIT_EVENT_MANIFEST:
+		agent_take_manifest(a, event->key);
+		return;
+	case GODWIT_EVENT_AUDIT:
+		agent_audit(a, event);
+		return;
+	case GODWIT_EVENT_IDENTITY_IN_USE:
+		break;
+	case GODWIT_EVENT_STREAM:
+	case GODWIT_EVENT_PEER:
+	case GODWIT_EVENT_PONG:
+	case GODWIT_EVENT_NETWORK:
+	case GODWIT_EVENT_NAME:
+		return;
+	}
+	if (!fatal)
 		return;
 	a->fatal = NULL;
 	fail_error(&f, GODWIT_E_IN_USE, "identity");
@@ -75,38 +93,41 @@ static int make_node(struct agent *a, const struct settings *s, bool transient, 
 	options.park_timeout_ms = (uint64_t)(park * 1000);
 	options.transient = transient;
 	options.relay_only = a->relay_only = setting_is_on(s, SETTING_RELAY_ONLY);
+	options.audit = a->audit != NULL;
 	rv = godwit_node_new(&a->node, &options);
 	explicit_bzero(pem, sizeof(pem));
 	return rv < 0 ? explain_node(f, rv, s) : 0;
 }
 
-int agent_new(struct agent **out, struct loop *loop, struct home *home, const struct settings *s,
-	      bool transient, struct failure *f)
+static int start_services(struct agent *a, struct loop *loop, bool transient, struct failure *f)
 {
-	struct agent *a = calloc(1, sizeof(*a));
-	int rv;
+	int rv = hub_new(&a->hub, loop, a->node);
 
-	if (!a)
-		return fail_error(f, GODWIT_E_NOMEM, "node");
-	a->home = home;
-	list_init(&a->ops);
-	a->started = loop_clock();
-	if (make_node(a, s, transient, f) < 0) {
-		free(a);
-		return -1;
-	}
-	rv = hub_new(&a->hub, loop, a->node);
 	if (rv == 0 && !transient)
 		rv = bench_serve(a->hub, &a->bench);
 	if (rv == 0) {
 		a->observer = hub_observe(a->hub, on_event, a);
 		rv = a->observer ? 0 : GODWIT_E_NOMEM;
 	}
-	if (rv < 0) {
-		agent_free(a);
-		return fail_error(f, rv, "cannot start the node");
-	}
-	if (agent_add_beacons(a, s, f) < 0) {
+	return rv < 0 ? fail_error(f, rv, "cannot start the node") : 0;
+}
+
+int agent_new(struct agent **out, struct loop *loop, struct home *home, const struct settings *s,
+	      bool transient, struct failure *f)
+{
+	struct agent *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return fail_error(f, GODWIT_E_NOMEM, "node");
+	a->home = home;
+	a->settings = s;
+	list_init(&a->ops);
+	a->started = loop_clock();
+	a->rules_stale = true;
+	if (agent_open_audit(a, transient, f) < 0 || make_node(a, s, transient, f) < 0 ||
+	    start_services(a, loop, transient, f) < 0 || agent_add_beacons(a, s, f) < 0 ||
+	    agent_join(a, s, f) < 0 || agent_load_networks(a, f) < 0 ||
+	    agent_load_policy(a, f) < 0) {
 		agent_free(a);
 		return -1;
 	}
@@ -122,12 +143,15 @@ void agent_free(struct agent *a)
 		agent_unforward(a, a->forwards);
 	while (a->offers)
 		agent_withdraw(a, a->offers);
-	json_decref(a->allow);
+	grants_clear(a, &a->allow);
+	agent_drop_networks(a);
+	agent_drop_policy(a);
 	bench_serve_stop(a->bench);
 	if (a->observer)
 		hub_unobserve(a->hub, a->observer);
 	hub_free(a->hub);
 	godwit_node_free(a->node);
+	audit_log_close(a->audit);
 	free(a);
 }
 
@@ -160,145 +184,6 @@ struct home *agent_home(const struct agent *a)
 	return a->home;
 }
 
-/* --- who may what --- */
-
-/* Names and tickets become addresses, so that lists do not change when names do. */
-static json_t *resolve_allow(const struct agent *a, const json_t *allow, struct failure *f)
-{
-	json_t *out = json_array();
-	const json_t *one;
-	size_t i;
-
-	json_array_foreach(allow, i, one) {
-		const char *who = json_string_value(one);
-		char address[GODWIT_ADDRESS_SIZE];
-		godwit_ticket t;
-
-		if (!who || strcmp(who, "any") != 0) {
-			if (home_destination(a->home, who ? who : "", NULL, &t, f) < 0) {
-				json_decref(out);
-				return NULL;
-			}
-			godwit_address_format(t.key, address);
-			who = address;
-		}
-		json_array_append_new(out, json_string(who));
-	}
-	return out;
-}
-
-/* --- offers --- */
-
-static int explain_offer(struct failure *f, int error, const char *name)
-{
-	fail_error(f, error, "service \"%.63s\"", name);
-	if (error == GODWIT_E_INVALID) {
-		fail_usage(f, "another name: --as NAME, or --expose NAME=TARGET",
-			   "\"%.63s\" is no name for a service: 1 to 63 of a-z 0-9 . _ -", name);
-	} else if (error == GODWIT_E_EXISTS) {
-		fail_message(f, "this node already offers \"%.63s\"", name);
-		fail_hint(f, "another name, or stop the other one");
-	}
-	return -1;
-}
-
-static void on_offer_too_large(void *user, size_t size, size_t limit)
-{
-	const struct offer *o = user;
-	char what[GODWIT_SERVICE_SIZE + 16];
-	struct failure f;
-
-	snprintf(what, sizeof(what), "service %s", o->name);
-	fail_too_large(&f, what, size, limit);
-	fail_print(&f, false);
-}
-
-static int open_offer(struct agent *a, struct offer *o, const char *name, struct failure *f)
-{
-	int rv = expose_start(a->hub, name, &o->target, &o->expose);
-
-	if (rv < 0)
-		return explain_offer(f, rv, name);
-	rv = agent_grant(a, name, o->allow);
-	if (rv < 0) {
-		expose_stop(o->expose);
-		return explain_offer(f, rv, name);
-	}
-	snprintf(o->name, sizeof(o->name), "%s", name);
-	expose_on_too_large(o->expose, on_offer_too_large, o);
-	o->next = a->offers;
-	a->offers = o;
-	return 0;
-}
-
-int agent_offer(struct agent *a, const char *name, const char *target, const json_t *allow,
-		struct offer **out, struct failure *f)
-{
-	struct offer *o = calloc(1, sizeof(*o));
-	const char *why;
-
-	if (!o)
-		return fail_error(f, GODWIT_E_NOMEM, "service");
-	if (target_parse(target, &o->target, &why) < 0) {
-		free(o);
-		return fail_usage(f, "PORT, tcp:HOST:PORT, udp:HOST:PORT or unix:PATH",
-				  "target \"%.80s\": %s", target, why);
-	}
-	o->allow = resolve_allow(a, allow, f);
-	if (!o->allow || open_offer(a, o, name, f) < 0) {
-		json_decref(o->allow);
-		free(o);
-		return -1;
-	}
-	*out = o;
-	return 0;
-}
-
-void agent_withdraw(struct agent *a, struct offer *o)
-{
-	for (struct offer **at = &a->offers; *at; at = &(*at)->next)
-		if (*at == o) {
-			*at = o->next;
-			break;
-		}
-	expose_stop(o->expose);
-	agent_take_back(a, o->name, o->allow);
-	json_decref(o->allow);
-	free(o);
-}
-
-struct offer *agent_find_offer(struct agent *a, const char *name)
-{
-	struct offer *o = a->offers;
-
-	while (o && strcmp(o->name, name) != 0)
-		o = o->next;
-	return o;
-}
-
-void agent_forget(struct agent *a, const char *name)
-{
-	struct offer *o = agent_find_offer(a, name);
-
-	if (o && !o->owned)
-		agent_withdraw(a, o);
-}
-
-void offer_set_owned(struct offer *o, bool owned)
-{
-	o->owned = owned;
-}
-
-const struct target *offer_target(const struct offer *o)
-{
-	return &o->target;
-}
-
-const json_t *offer_allow(const struct offer *o)
-{
-	return o->allow;
-}
-
 /* --- forwards --- */
 
 static int explain_listen(struct failure *f, int error, const char *listen)
@@ -324,7 +209,7 @@ static int explain_listen(struct failure *f, int error, const char *listen)
 	return -1;
 }
 
-int agent_forward(struct agent *a, const char *listen, const godwit_ticket *to,
+int agent_forward(struct agent *a, const char *listen, const struct place *to,
 		  forward_report_fn *report, too_large_fn *too_large, void *user,
 		  struct forward_item **out, struct failure *f)
 {
@@ -340,6 +225,9 @@ int agent_forward(struct agent *a, const char *listen, const godwit_ticket *to,
 		return fail_usage(f, "PORT, ADDR:PORT, udp:ADDR:PORT or unix:PATH",
 				  "cannot listen on \"%.120s\": %s", listen, why);
 	}
+	item->to = *to;
+	if (!user)
+		user = item;
 	rv = forward_start(a->hub, &where, to, report, user, &item->forward);
 	if (rv < 0) {
 		free(item);
@@ -384,13 +272,14 @@ static int serve_kept(struct agent *a, struct failure *f)
 		const char *target = json_string_value(json_object_get(one, "target"));
 
 		if (rv == 0 && name && target && !agent_find_offer(a, name))
-			rv = agent_offer(a, name, target, json_object_get(one, "allow"), &o, f);
+			rv = agent_offer(a, name, target, json_object_get(one, "allow"), "kept", &o,
+					 f);
 	}
 	json_decref(kept);
 	return rv;
 }
 
-static int serve_expose(struct agent *a, const char *text, const json_t *allow, struct failure *f)
+static int serve_expose(struct agent *a, const char *text, struct failure *f)
 {
 	const char *equals = strchr(text, '=');
 	char name[GODWIT_SERVICE_SIZE];
@@ -401,23 +290,33 @@ static int serve_expose(struct agent *a, const char *text, const json_t *allow, 
 				  text);
 	memcpy(name, text, (size_t)(equals - text));
 	name[equals - text] = '\0';
-	return agent_offer(a, name, equals + 1, allow, &o, f);
+	return agent_offer(a, name, equals + 1, a->allow.texts, a->allow.source, &o, f);
+}
+
+/* Of a search for its name, or of a stream. */
+void fail_forward(struct failure *f, int error, const struct place *to, const char *text)
+{
+	fail_error(f, error, "forward %.200s", text);
+	if (*to->name && (error == GODWIT_E_NOT_FOUND || error == GODWIT_E_AMBIGUOUS))
+		fail_find(f, error, to);
 }
 
 static void on_forward_report(void *user, int error)
 {
+	const struct forward_item *item = user;
 	struct failure f;
 
-	fail_error(&f, error, "forward %.200s", (const char *)user);
+	fail_forward(&f, error, &item->to, item->text);
 	fail_print(&f, false);
 }
 
 static void on_forward_too_large(void *user, size_t size, size_t limit)
 {
+	const struct forward_item *item = user;
 	struct failure f;
 	char what[256];
 
-	snprintf(what, sizeof(what), "forward %.200s", (const char *)user);
+	snprintf(what, sizeof(what), "forward %.200s", item->text);
 	fail_too_large(&f, what, size, limit);
 	fail_print(&f, false);
 }
@@ -427,18 +326,19 @@ static int serve_forward(struct agent *a, const char *text, struct failure *f)
 	const char *equals = strrchr(text, '=');
 	char listen[TARGET_TEXT_MAX];
 	struct forward_item *item;
-	godwit_ticket to;
+	struct place to;
 
 	if (!equals || equals == text || (size_t)(equals - text) >= sizeof(listen))
 		return fail_usage(f, "--forward 5432=DEST/pg",
 				  "--forward \"%.80s\" is not LISTEN=DEST", text);
 	memcpy(listen, text, (size_t)(equals - text));
 	listen[equals - text] = '\0';
-	if (home_destination(a->home, equals + 1, "", &to, f) < 0)
+	if (place_parse(a->home, equals + 1, "", &to, f) < 0 ||
+	    agent_forward(a, listen, &to, on_forward_report, on_forward_too_large, NULL, &item, f) <
+		    0)
 		return -1;
-	/* The text lives as long as the settings. */
-	return agent_forward(a, listen, &to, on_forward_report, on_forward_too_large,
-			     (void *)(uintptr_t)text, &item, f);
+	item->text = text; /* lives as long as the settings */
+	return 0;
 }
 
 int agent_serve_settings(struct agent *a, const struct settings *s, struct failure *f)
@@ -448,15 +348,10 @@ int agent_serve_settings(struct agent *a, const struct settings *s, struct failu
 
 	for (size_t i = 0; i < s->at[SETTING_ALLOW].count; i++)
 		json_array_append_new(allow, json_string(s->at[SETTING_ALLOW].values[i]));
-	a->allow = resolve_allow(a, allow, f);
+	rv = grants_set(a, &a->allow, BENCH_SERVICE, allow, s->at[SETTING_ALLOW].source, f);
 	json_decref(allow);
-	if (!a->allow)
-		return -1;
-	rv = agent_grant(a, BENCH_SERVICE, a->allow);
-	if (rv < 0)
-		return fail_error(f, rv, "--allow");
 	for (size_t i = 0; rv == 0 && i < s->at[SETTING_EXPOSE].count; i++)
-		rv = serve_expose(a, s->at[SETTING_EXPOSE].values[i], a->allow, f);
+		rv = serve_expose(a, s->at[SETTING_EXPOSE].values[i], f);
 	if (rv == 0)
 		rv = serve_kept(a, f);
 	for (size_t i = 0; rv == 0 && i < s->at[SETTING_FORWARD].count; i++)

@@ -8,6 +8,7 @@
 #define GODWIT_CLI_AGENT_H
 
 #include "cli/home.h"
+#include "cli/who.h"
 #include "service/service.h"
 
 struct agent;
@@ -41,6 +42,9 @@ const char *beacon_trouble(int error);
 /* What the settings and the home say `up` is to serve. */
 int agent_serve_settings(struct agent *a, const struct settings *s, struct failure *f);
 
+/* It offers something, and no rule lets anybody use anything. */
+bool agent_serves_nobody(struct agent *a);
+
 /* No new streams; agent_active() says how many are left. */
 void agent_drain(struct agent *a);
 size_t agent_active(const struct agent *a);
@@ -51,24 +55,31 @@ struct home *agent_home(const struct agent *a);
 /* --- offers: a service, its target, who may use it --- */
 
 struct offer;
-/* `allow`: strings ("any", WHO). */
+/* `allow`: strings, as who_parse() takes them; `source`: where they came from. */
 int agent_offer(struct agent *a, const char *name, const char *target, const json_t *allow,
-		struct offer **out, struct failure *f);
+		const char *source, struct offer **out, struct failure *f);
 void agent_withdraw(struct agent *a, struct offer *o);
 struct offer *agent_find_offer(struct agent *a, const char *name); /* NULL: none */
 /* Withdraw it unless a command owns it, then it ends with the command.  By default none does. */
 void agent_forget(struct agent *a, const char *name);
 void offer_set_owned(struct offer *o, bool owned);
 const struct target *offer_target(const struct offer *o);
-const json_t *offer_allow(const struct offer *o); /* full addresses, or "any" */
+const json_t *offer_allow(const struct offer *o); /* texts of struct who */
 
-/* Forwards are only counted and drained here. */
+/* Forwards are only counted and drained here.  `user` NULL: the item. */
 struct forward_item;
-int agent_forward(struct agent *a, const char *listen, const godwit_ticket *to,
+int agent_forward(struct agent *a, const char *listen, const struct place *to,
 		  forward_report_fn *report, too_large_fn *too_large, void *user,
 		  struct forward_item **out, struct failure *f);
 void agent_unforward(struct agent *a, struct forward_item *item);
 const struct target *forward_item_listen(const struct forward_item *item);
+/* A connection of a forward has failed; `text` names the forward. */
+void fail_forward(struct failure *f, int error, const struct place *to, const char *text);
+
+/* --- when the home has changed --- */
+
+/* The policy file, and the networks.  A broken policy: the old rules stay. */
+int agent_reload(struct agent *a, struct failure *f);
 
 /* The object of `status --json` without "v". */
 json_t *agent_status(const struct agent *a);

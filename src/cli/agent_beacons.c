@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/agent_internal.h"
+#include "crypto/address.h"
 
 int agent_add_beacons(struct agent *a, const struct settings *s, struct failure *f)
 {
@@ -21,6 +22,35 @@ int agent_add_beacons(struct agent *a, const struct settings *s, struct failure 
 		a->n_beacons++;
 	}
 	return 0;
+}
+
+static bool is_own(const struct agent *a, const char *beacon)
+{
+	godwit_beacon_info *list;
+	size_t count = agent_list_beacons(a, &list);
+	bool found = false;
+
+	for (size_t i = 0; i < count && !found; i++)
+		found = list[i].own && strcmp(list[i].beacon, beacon) == 0;
+	free(list);
+	return found;
+}
+
+void agent_adopt_beacons(struct agent *a, const struct wire_home *beacons, size_t count)
+{
+	if (a->settings->at[SETTING_BEACON].count > 0)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		struct beacon_name b = { .udp_port = beacons[i].udp_port,
+					 .tls_port = beacons[i].tls_port };
+		char text[BEACON_TEXT_MAX];
+
+		memcpy(b.key, beacons[i].key, KEY_SIZE);
+		snprintf(b.host, sizeof(b.host), "%s", beacons[i].host);
+		beacon_format(&b, text);
+		if (!is_own(a, text) && godwit_add_beacon(a->node, text) == 0)
+			a->n_beacons++;
+	}
 }
 
 bool agent_is_ready(const struct agent *a)

@@ -129,7 +129,7 @@ static json_t *list_services(const struct agent *a)
 
 		target_format(&o->target, target);
 		json_array_append_new(out, json_pack("{s:s,s:s,s:O}", "name", o->name, "target",
-						     target, "allow", o->allow));
+						     target, "allow", o->grants.texts));
 	}
 	return out;
 }
@@ -165,10 +165,12 @@ json_t *agent_status(const struct agent *a)
 	godwit_node_address(a->node, address);
 	snprintf(incarnation, sizeof(incarnation), "%llu",
 		 (unsigned long long)godwit_node_incarnation(a->node));
-	return json_pack("{s:s,s:s,s:f,s:I,s:o,s:o,s:o,s:o,s:o,s:o}", "address", address,
+	return json_pack("{s:s,s:s,s:f,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "address", address,
 			 "incarnation", incarnation, "uptime_s",
 			 (double)(loop_clock() - a->started) / (double)GW_SEC, "pid",
 			 (json_int_t)getpid(), "endpoints", list_endpoints(a), "datagrams",
 			 describe_datagrams(a), "beacons", agent_describe_beacons(a), "peers",
-			 list_peers(a), "services", list_services(a), "streams", list_streams(a));
+			 list_peers(a), "services", list_services(a), "streams", list_streams(a),
+			 "networks", agent_describe_networks(a), "warnings",
+			 agent_describe_warnings(a));
 }

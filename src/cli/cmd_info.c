@@ -70,7 +70,7 @@ static json_t *service_row(const json_t *service)
 
 	json_array_foreach(allow, i, one) {
 		json_t *longer = json_sprintf("%s%s%s", json_string_value(allowed), i ? " " : "",
-					      short_address(json_string_value(one), brief));
+					      who_for_people(json_string_value(one), brief));
 
 		json_decref(allowed);
 		allowed = longer;
@@ -176,6 +176,39 @@ static void print_reasons(const json_t *peers)
 	}
 }
 
+/* "acme: db, groups dev, ops, until 2027-11-30 09:17 UTC" */
+static void print_network(const json_t *network)
+{
+	const json_t *member = json_object_get(network, "member"), *one;
+	const char *name = get_text(member, "name");
+	char until[DATE_SIZE];
+	size_t i;
+
+	printf("network %s: ", get_text(network, "name"));
+	if (!json_is_object(member)) {
+		printf("no member\n");
+		return;
+	}
+	printf("%s", *name ? name : "member");
+	json_array_foreach(json_object_get(member, "groups"), i, one)
+		printf("%s%s", i ? ", " : ", in ", json_string_value(one));
+	printf(", until %s\n", format_date((uint32_t)get_number(member, "expires"), until));
+}
+
+static void print_networks(const json_t *status)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "networks"), i, one)
+		print_network(one);
+	json_array_foreach(json_object_get(status, "networks"), i, one)
+		if (*get_text(one, "warning"))
+			printf("warning: %s\n", get_text(one, "warning"));
+	json_array_foreach(json_object_get(status, "warnings"), i, one)
+		printf("warning: %s\n", json_string_value(one));
+}
+
 static void status_event(void *user, const json_t *event)
 {
 	const struct cli *c = user;
@@ -197,6 +230,7 @@ static void status_event(void *user, const json_t *event)
 		json_array_foreach(endpoints, i, one)
 			printf(" %s", json_string_value(one));
 	printf("\n");
+	print_networks(event);
 	print_trouble(json_object_get(event, "beacons"), "fault");
 	print_trouble(json_object_get(event, "beacons"), "doubt");
 	print_list(json_object_get(event, "peers"),

@@ -34,10 +34,6 @@ static void up_event(void *user, const json_t *event)
 	else
 		printf("ready %s\n", get_text(event, "ready"));
 	fflush(stdout);
-	if (c->settings.at[SETTING_EXPOSE].count > 0 && c->settings.at[SETTING_ALLOW].count == 0)
-		fprintf(stderr, "godwit: nobody may use these services yet\n"
-				"  try: --allow ADDRESS (the other machine's `godwit id`), or "
-				"--allow any\n");
 }
 
 int run_up(struct cli *c)
@@ -64,7 +60,7 @@ static void print_offer(const json_t *event)
 		printf("anyone who knows the address");
 	else
 		json_array_foreach(allow, i, one) {
-			printf("%s%s", separator, short_address(json_string_value(one), brief));
+			printf("%s%s", separator, who_for_people(json_string_value(one), brief));
 			separator = ", ";
 		}
 	printf(".\nOn the other machine:\n");
@@ -249,10 +245,12 @@ static void forward_event(void *user, const json_t *event)
 	} else if (c->json) {
 		print_json(event);
 	} else {
+		const char *name = get_text(event, "name");
+
 		printf("Forwarding %s to %s at %s.\n",
 		       target_for_people(get_text(event, "listen"), listen),
 		       get_text(event, "service"),
-		       short_address(get_text(event, "address"), brief));
+		       *name ? name : short_address(get_text(event, "address"), brief));
 	}
 	fflush(stdout);
 }

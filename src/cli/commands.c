@@ -163,7 +163,33 @@ static const struct option_spec NETCHECK_OPTIONS[] = {
 	{ 0 },
 };
 
-static const char NETWORKS[] = "networks, invites and policies";
+static const struct option_spec POLICY_OPTIONS[] = {
+	{ "--dial", "WHO", "check: may this node dial it?", NULL },
+	{ "--group", "GROUP@NETWORK", "check: take it for one of that group; may be repeated",
+	  NULL },
+	{ "--policy", "FILE", "the rules; default DIR/policy when it is there", NULL },
+	{ "--config", "FILE", "settings; default DIR/config.json when it is there", NULL },
+	{ 0 },
+};
+
+static const struct option_spec NETWORK_OPTIONS[] = {
+	{ "--name", "NAME",
+	  "create, join, invite --for: of the member; invite: one that it may have", NULL },
+	{ "--name-prefix", "P", "invite: what names of its members begin with; may be repeated",
+	  NULL },
+	{ "--group", "GROUP", "create, invite: of the members; may be repeated, up to 8", NULL },
+	{ "--no-member", NULL, "create: this node does not become a member", NULL },
+	{ "--lifetime", "TIME", "of the manifest (create, renew), or of members' certificates",
+	  NULL },
+	{ "--expires", "TIME", "invite: how long it can be used; default 24h", NULL },
+	{ "--ephemeral", NULL, "invite: for members that leave no trace", NULL },
+	{ "--for", "WHO",
+	  "invite: a certificate for this node instead, in a word that is no secret", NULL },
+	{ "--as", "LABEL", "join: what the network is called here", NULL },
+	{ "--beacon", "BEACON", "create, renew: of the network; may be repeated, up to 4", NULL },
+	{ "--config", "FILE", "settings; default DIR/config.json when it is there", NULL },
+	{ 0 },
+};
 
 const struct command COMMANDS[] = {
 	{
@@ -270,6 +296,31 @@ const struct command COMMANDS[] = {
 		.run = run_beacon,
 	},
 	{
+		.name = "network",
+		.usage = "network create|show|invite|join|members|revoke|renew|export ...",
+		.summary = "Networks: sets of nodes that a key vouches for, without a server",
+		.help = "  create NAME           make one, whose CA key is here\n"
+			"  show [NETWORK]        what is known of it; of all without NETWORK\n"
+			"  invite [NETWORK]      print an invite: a secret by which nodes join\n"
+			"  join WHERE            by env:NAME, file:PATH, fd:N or - with an invite "
+			"or a "
+			"bundle,\n"
+			"                        or by a bundle itself\n"
+			"  members [NETWORK]     who is known to be a member\n"
+			"  revoke [NETWORK] WHO  an address, a name, or serial:HEX; needs the CA "
+			"key\n"
+			"  renew [NETWORK]       the manifest where the CA key is, and this node's "
+			"certificate\n"
+			"  export [NETWORK]      print a bundle: what others need to trust it; no "
+			"secret\n"
+			"NETWORK is its label or key (c...); the home's only one may be left out.  "
+			"TIME is 90s, 15m, 24h,\n"
+			"30d, 1y, or a number of seconds.",
+		.specs = { NETWORK_OPTIONS, HOME_OPTIONS },
+		.most = 3,
+		.run = run_network,
+	},
+	{
 		.name = "bench",
 		.usage = "bench DEST [--seconds N] [--streams N] [--reverse]",
 		.summary = "Measure throughput, latency and CPU over the overlay itself",
@@ -318,14 +369,15 @@ const struct command COMMANDS[] = {
 		.bare = true,
 	},
 	{
-		.name = "network",
-		.specs = { HOME_OPTIONS },
-		.later = NETWORKS,
-	},
-	{
 		.name = "policy",
-		.specs = { HOME_OPTIONS },
-		.later = NETWORKS,
+		.usage = "policy show, policy check WHO SERVICE, policy check --dial WHO, or "
+			 "policy reload",
+		.summary = "Show the rules, ask what they decide, or read the policy file again",
+		.help = "The running node is asked; without one the files say what it would do.\n"
+			"check ends with 0: allowed, or 5: denied.",
+		.specs = { POLICY_OPTIONS, HOME_OPTIONS },
+		.most = 3,
+		.run = run_policy,
 	},
 	{ 0 },
 };

@@ -44,6 +44,8 @@ int run_status(struct cli *c);
 void print_beacon_status(const json_t *event); /* a beacon's, for people */
 int run_ticket(struct cli *c);
 int run_config(struct cli *c);
+int run_network(struct cli *c);
+int run_policy(struct cli *c);
 int run_version(struct cli *c);
 
 /* --- what they share --- */

@@ -18,12 +18,11 @@ static const struct {
 } KNOWN[] = {
 	{ GODWIT_E_SELF, EXIT_USAGE, "use the address of the other machine" },
 	{ GODWIT_E_UNREACHABLE, EXIT_UNREACHABLE,
-	  "see that the other node runs and its UDP port can be reached; ask it for a fresh "
-	  "`godwit ticket`" },
+	  "see that the other node runs, can be reached, and allows this node's key (`godwit id`)" },
 	{ GODWIT_E_DENIED, EXIT_DENIED,
 	  "on the other machine add --allow with this node's address (`godwit id`)" },
 	{ GODWIT_E_POLICY, EXIT_DENIED,
-	  "change this node's own rules, which say whom it may dial" },
+	  "godwit policy check --dial WHO says why; dial rules are in the policy file" },
 	{ GODWIT_E_NO_SERVICE, EXIT_FAILED,
 	  "on the other machine: godwit expose TARGET --as NAME, or godwit status" },
 	{ GODWIT_E_KIND, EXIT_FAILED,
@@ -43,6 +42,7 @@ static const struct {
 	  "stop the other process with this key, or give this one a key of its own (--home DIR)" },
 	{ GODWIT_E_KEY, EXIT_FAILED, "another node answers there: ask for a fresh ticket" },
 	{ GODWIT_E_PERMISSION, EXIT_FAILED, "as a user who may" },
+	{ GODWIT_E_AMBIGUOUS, EXIT_FAILED, "use the address of the one that is meant" },
 };
 
 /* Whatever was cut or came from outside: JSON takes valid UTF-8 only. */

@@ -344,32 +344,39 @@ static int explain_who(struct failure *f, int error, const char *who)
 	return -1;
 }
 
+const char *home_expand(const struct home *h, const char *text, char *whole, size_t size)
+{
+	const char *slash = strchr(text, '/'), *who;
+	size_t len = slash ? (size_t)(slash - text) : strlen(text);
+	char line[2048], name[NAME_SIZE];
+
+	if (len >= sizeof(name))
+		return text;
+	memcpy(name, text, len);
+	name[len] = '\0';
+	who = look_up(h, name, line, sizeof(line));
+	if (!who)
+		return text;
+	/* A service in the text goes before that of the name. */
+	snprintf(whole, size, "%.*s%s", (int)(slash ? strcspn(who, "/") : strlen(who)), who,
+		 slash ? slash : "");
+	return whole;
+}
+
 int home_destination(const struct home *h, const char *text, const char *service,
 		     godwit_ticket *out, struct failure *f)
 {
-	char line[2048], whole[GODWIT_TICKET_SIZE + GODWIT_SERVICE_SIZE];
-	const char *slash = strchr(text, '/'), *who;
-	size_t len = slash ? (size_t)(slash - text) : strlen(text);
+	char whole[GODWIT_TICKET_SIZE + GODWIT_SERVICE_SIZE];
+	const char *known = home_expand(h, text, whole, sizeof(whole));
 	godwit_ticket parsed;
-	char name[NAME_SIZE];
 	int rv;
 
-	if (len < sizeof(name)) {
-		memcpy(name, text, len);
-		name[len] = '\0';
-		who = look_up(h, name, line, sizeof(line));
-		if (!who) {
-			fail_usage(f,
-				   "an address (godwit id), a ticket (godwit ticket), or add the "
-				   "name to the home's file `names`",
-				   "there is no name \"%s\"", name);
-			return -1;
-		}
-		/* A service in the text goes before that of the name. */
-		snprintf(whole, sizeof(whole), "%.*s%s",
-			 (int)(slash ? strcspn(who, "/") : strlen(who)), who, slash ? slash : "");
-		text = whole;
-	}
+	if (known == text && strcspn(text, "/") < NAME_SIZE)
+		return fail_usage(f,
+				  "an address (godwit id), a ticket (godwit ticket), or add the "
+				  "name to the home's file `names`",
+				  "there is no name \"%.*s\"", (int)strcspn(text, "/"), text);
+	text = known;
 	rv = godwit_destination_parse(text, &parsed);
 	if (rv < 0)
 		return explain_who(f, rv, text);

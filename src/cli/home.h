@@ -36,9 +36,11 @@ void home_unlisten(const struct home *h);
 int home_identity(const struct home *h, const struct settings *s, struct identity *out,
 		  struct failure *f);
 
-/* WHO[/SERVICE], WHO being an address, a ticket or a name of the file `names` in the home
- * (lines "NAME WHO", # comments).  A service is needed unless `service` is NULL; it is the default
- * when the text names none and may be "". */
+/* A name of the file `names` in the home (lines "NAME WHO", # comments) is replaced by what stands there; else it
+ * is `text` itself. */
+const char *home_expand(const struct home *h, const char *text, char *whole, size_t size);
+/* WHO[/SERVICE], WHO being an address, a ticket or such a name.  A service is needed unless `service` is
+ * NULL; it is the default when the text names none and may be "". */
 int home_destination(const struct home *h, const char *text, const char *service,
 		     godwit_ticket *out, struct failure *f);
 

@@ -42,6 +42,7 @@ static void clear(struct op *op)
 		op->type->stop(op);
 	if (op->observer)
 		hub_unobserve(op->hub, op->observer);
+	find_cancel(op->find);
 	loop_timer_free(op->timer);
 	withdraw_dial(op);
 	close_fds(op->fds);
@@ -95,13 +96,18 @@ static bool has_endpoints(const struct op *op)
 static void explain_unreachable(const struct op *op, struct failure *f)
 {
 	bool endpoints = has_endpoints(op);
-	char which[BEACONS_TEXT_MAX];
+	char which[BEACONS_TEXT_MAX], own[GODWIT_ADDRESS_SIZE];
 
+	/* A node answers nobody whom it allows nothing: that looks the same. */
+	godwit_node_address(op->node, own);
 	switch (agent_judge_beacons(op->agent, &op->to, which, sizeof(which))) {
 	case BEACONS_NONE:
 		if (endpoints) {
-			fail_hint(f, "see that the other node runs and its UDP port can be "
-				     "reached; behind a NAT give it a --beacon");
+			fail_hint(f,
+				  "see that the other node runs, that its UDP port can be reached "
+				  "(behind a NAT give it a --beacon), and that it allows this key: "
+				  "godwit expose ... --allow %s",
+				  own);
 			break;
 		}
 		if (op->agent->relay_only)
@@ -120,8 +126,12 @@ static void explain_unreachable(const struct op *op, struct failure *f)
 	case BEACONS_ANSWER:
 		fail_message(f, "%sthe peer is not connected to %s, or does not answer there",
 			     endpoints ? "the peer does not answer directly, and " : "", which);
-		fail_hint(f, "see that the other node runs, and with which --beacon; or ask it for "
-			     "a fresh `godwit ticket`");
+		fail_hint(
+			f,
+			"see that the other node runs, with which --beacon (or ask it for a fresh "
+			"`godwit ticket`), and that it allows this key: godwit expose ... --allow "
+			"%s",
+			own);
 		break;
 	}
 }
@@ -169,34 +179,91 @@ void op_set_deadline(struct op *op)
 	loop_timer_set(op->timer, op->deadline);
 }
 
-bool op_contact(struct op *op, hub_event_fn *on_event, loop_timer_fn *on_timer)
+static void find_timeout(void *user)
 {
-	struct loop *loop = hub_loop(op->hub);
-	bool service =
-		strcmp(op->type->name, "connect") == 0 || strcmp(op->type->name, "forward") == 0;
-	uint8_t own[GODWIT_KEY_SIZE];
+	struct op *op = user;
+	struct hub *h = op->hub;
+
+	op_end_error(op, GODWIT_E_TIMEOUT);
+	hub_wake(h);
+}
+
+static void found(void *user, int error, const uint8_t *key)
+{
+	struct op *op = user;
 	struct failure f;
 
-	if (home_destination(agent_home(op->agent), op_text(op, "to"), service ? "" : NULL, &op->to,
-			     &f) < 0) {
+	op->find = NULL;
+	if (error) {
+		fail_find(&f, error, &op->place);
 		op_end(op, &f);
-		return false;
+		return;
 	}
+	loop_timer_free(op->timer);
+	op->timer = NULL;
+	memcpy(op->to.key, key, sizeof(op->to.key));
+	op->go(op);
+}
+
+void op_find(struct op *op, op_go_fn *go)
+{
+	struct failure f;
+	int rv;
+
+	op->go = go;
+	op->to = op->place.ticket;
+	if (!*op->place.name) {
+		go(op);
+		return;
+	}
+	op->timer = loop_timer_new(hub_loop(op->hub), find_timeout, op);
+	if (!op->timer) {
+		op_end_error(op, GODWIT_E_NOMEM);
+		return;
+	}
+	op_set_deadline(op);
+	rv = find_start(op->hub, op->place.network, op->place.name, found, op, &op->find);
+	if (rv == 0)
+		return;
+	fail_find(&f, rv, &op->place);
+	op_end(op, &f);
+}
+
+static void watch(struct op *op)
+{
+	uint8_t own[GODWIT_KEY_SIZE];
+
 	godwit_node_key(op->node, own);
 	if (memcmp(own, op->to.key, sizeof(own)) == 0) {
 		op_end_error(op, GODWIT_E_SELF);
-		return false;
+		return;
 	}
 	godwit_add_ticket(op->node, &op->to);
-	op->observer = hub_observe(op->hub, on_event, op);
-	op->timer = loop_timer_new(loop, on_timer, op);
+	op->observer = hub_observe(op->hub, op->on_event, op);
+	op->timer = loop_timer_new(hub_loop(op->hub), op->on_timer, op);
 	if (!op->observer || !op->timer) {
 		op_end_error(op, GODWIT_E_NOMEM);
-		return false;
+		return;
 	}
 	list_append(&op->agent->ops, &op->link);
 	op_set_deadline(op);
-	return true;
+	op->then(op);
+}
+
+void op_contact(struct op *op, hub_event_fn *on_event, loop_timer_fn *on_timer, op_go_fn *go)
+{
+	const char *name = op->type->name;
+	bool service = strcmp(name, "connect") == 0 || strcmp(name, "forward") == 0;
+	struct failure f;
+
+	op->on_event = on_event;
+	op->on_timer = on_timer;
+	op->then = go;
+	if (place_parse(agent_home(op->agent), op_text(op, "to"), service ? "" : NULL, &op->place,
+			&f) < 0)
+		op_end(op, &f);
+	else
+		op_find(op, watch);
 }
 
 bool op_is_about(const struct op *op, const godwit_event *e, godwit_event_type type)
@@ -257,12 +324,10 @@ static void connect_done(void *user, int error, int sys)
 	}
 }
 
-static void connect_start(struct op *op)
+static void connect_go(struct op *op)
 {
 	int rv, in, out;
 
-	if (!op_contact(op, connect_event, connect_timeout))
-		return;
 	rv = godwit_stream_open(op->node, op->to.key, op->to.service, &op->stream);
 	if (rv < 0) {
 		op_end_error(op, rv);
@@ -274,6 +339,11 @@ static void connect_start(struct op *op)
 	rv = pump_start(op->hub, op->stream, in, out, connect_done, op, &op->pump);
 	if (rv < 0)
 		op_end_error(op, rv);
+}
+
+static void connect_start(struct op *op)
+{
+	op_contact(op, connect_event, connect_timeout, connect_go);
 }
 
 size_t ops_streams(const struct agent *a)
@@ -381,7 +451,8 @@ static void expose_start_op(struct op *op)
 	struct failure f;
 
 	if (agent_offer(op->agent, op_text(op, "name"), op_text(op, "target"),
-			json_object_get(op->request, "allow"), &op->offer, &f) < 0 ||
+			json_object_get(op->request, "allow"), kept ? "kept" : "expose", &op->offer,
+			&f) < 0 ||
 	    (kept && save_kept(op, &f) < 0)) {
 		op_end(op, &f);
 		return;
@@ -412,78 +483,6 @@ static void forget_start(struct op *op)
 {
 	agent_forget(op->agent, op_text(op, "name"));
 	op_end(op, NULL);
-}
-
-/* --- forward --- */
-
-static void forward_event(void *user, const godwit_event *e)
-{
-	struct op *op = user;
-
-	if (op_is_about(op, e, GODWIT_EVENT_PEER) && e->state == GODWIT_PEER_CONNECTED)
-		op->connected = true;
-	else if (op_has_failed(op, e) && !op->connected)
-		op_end_error(op, e->error);
-}
-
-static void forward_timeout(void *user)
-{
-	struct op *op = user;
-	struct hub *h = op->hub;
-
-	if (!op->connected)
-		op_end_error(op, GODWIT_E_TIMEOUT);
-	hub_wake(h);
-}
-
-static void forward_report(void *user, int error)
-{
-	struct op *op = user;
-	struct failure f;
-
-	fail_error(&f, error, "a connection to %s failed", op->to.service);
-	op_tell(op, json_pack("{s:o}", "failure", fail_to_json(&f)));
-}
-
-static void forward_too_large(void *user, size_t size, size_t limit)
-{
-	struct op *op = user;
-	struct failure f;
-
-	fail_too_large(&f, op->to.service, size, limit);
-	op_tell(op, json_pack("{s:o}", "failure", fail_to_json(&f)));
-}
-
-static void forward_start_op(struct op *op)
-{
-	char listen[TARGET_TEXT_MAX], address[GODWIT_ADDRESS_SIZE];
-	const struct target *t;
-	struct failure f;
-	int rv;
-
-	if (!op_contact(op, forward_event, forward_timeout))
-		return;
-	if (agent_forward(op->agent, op_text(op, "listen"), &op->to, forward_report,
-			  forward_too_large, op, &op->forward, &f) < 0) {
-		op_end(op, &f);
-		return;
-	}
-	t = forward_item_listen(op->forward);
-	target_format(t, listen);
-	godwit_address_format(op->to.key, address);
-	op_tell(op, json_pack("{s:s,s:i,s:s,s:s}", "listen", listen, "port",
-			      t->kind == TARGET_UNIX ? 0 : t->port, "service", op->to.service,
-			      "address", address));
-	rv = godwit_dial(op->node, op->to.key);
-	if (rv < 0)
-		op_end_error(op, rv);
-}
-
-static void forward_stop_op(struct op *op)
-{
-	if (op->forward)
-		agent_unforward(op->agent, op->forward);
-	op->forward = NULL;
 }
 
 /* --- questions and faults --- */
@@ -533,6 +532,11 @@ static const struct op_type TYPES[] = {
 	{ "status", status_start, NULL },
 	{ "ticket", ticket_start, NULL },
 	{ "debug", debug_start, NULL },
+	{ "members", members_start, NULL },
+	{ "networks-reload", networks_reload_start, NULL },
+	{ "policy-reload", policy_reload_start, NULL },
+	{ "policy-show", policy_show_start, NULL },
+	{ "policy-check", policy_check_start, NULL },
 };
 
 static const struct op_type *find_type(const char *name)

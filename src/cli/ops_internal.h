@@ -1,12 +1,16 @@
 /* cli/ops_internal.h - what the files of the requests share.
  *
- * Every op may wait for its peer ("contact"): for the dial to succeed or fail, and no longer than
- * the timeout says. */
+ * Every op may wait for its peer ("contact"): for the key of a name to be found, for the dial to succeed
+ * or fail, and no longer than the timeout says. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef GODWIT_CLI_OPS_INTERNAL_H
 #define GODWIT_CLI_OPS_INTERNAL_H
 
 #include "cli/agent_internal.h"
+#include "service/find.h"
+
+/* Its peer's key is known. */
+typedef void op_go_fn(struct op *op);
 
 struct op_type {
 	const char *name;
@@ -27,9 +31,14 @@ struct op {
 
 	/* contact */
 	struct list_item link; /* in agent->ops */
-	godwit_ticket to;
+	struct place place;    /* what was asked for ... */
+	godwit_ticket to;      /* ... and what has come of it */
+	struct find *find;     /* the key is being looked for */
+	op_go_fn *go, *then;
+	hub_event_fn *on_event;
 	struct hub_observer *observer;
 	struct loop_timer *timer; /* ping: the next one; else the timeout */
+	loop_timer_fn *on_timer;
 	gw_time deadline;
 
 	/* of one type each */
@@ -56,11 +65,26 @@ const char *op_text(const struct op *op, const char *key);
 json_int_t op_number(const struct op *op, const char *key);
 gw_time op_timeout(const struct op *op); /* GW_NEVER: none */
 
-/* Take the destination and watch for events.  False: the op has ended. */
-bool op_contact(struct op *op, hub_event_fn *on_event, loop_timer_fn *on_timer);
+/* Take the destination, find its key, watch for events, and go on; perhaps before it returns. */
+void op_contact(struct op *op, hub_event_fn *on_event, loop_timer_fn *on_timer, op_go_fn *go);
+/* Only the first two, of op->place. */
+void op_find(struct op *op, op_go_fn *go);
 void op_set_deadline(struct op *op); /* from now on */
 bool op_is_about(const struct op *op, const godwit_event *e, godwit_event_type type);
 bool op_has_failed(const struct op *op, const godwit_event *e);
+
+/* --- ops_forward.c --- */
+
+void forward_start_op(struct op *op);
+void forward_stop_op(struct op *op);
+
+/* --- ops_trust.c --- */
+
+void members_start(struct op *op);
+void networks_reload_start(struct op *op);
+void policy_reload_start(struct op *op);
+void policy_show_start(struct op *op);
+void policy_check_start(struct op *op);
 
 /* --- ops_measure.c --- */
 

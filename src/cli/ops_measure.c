@@ -103,8 +103,7 @@ void ping_start(struct op *op)
 	gw_time patience = op_timeout(op) == GW_NEVER ? DIRECT_PATIENCE : op_timeout(op);
 
 	op->direct_by = until_direct(op) ? loop_clock() + patience : GW_NEVER;
-	if (op_contact(op, ping_event, ping_timer))
-		ping_next(op);
+	op_contact(op, ping_event, ping_timer, ping_next);
 }
 
 /* --- bench --- */
@@ -150,29 +149,37 @@ static void bench_done(void *user, int error, const struct bench_result *r)
 	op_end(op, NULL);
 }
 
-void bench_start_op(struct op *op)
+static struct bench_options options_of(const struct op *op)
 {
-	struct bench_options options = {
+	return (struct bench_options){
 		.seconds = json_number_value(json_object_get(op->request, "seconds")),
 		.streams = (unsigned)op_number(op, "streams"),
 		.reverse = json_is_true(json_object_get(op->request, "reverse")),
 	};
-	int rv;
+}
 
-	if (options.seconds <= 0 || options.seconds > 86400 || options.streams < 1 ||
-	    options.streams > BENCH_STREAMS_MAX) {
-		op_end_error(op, GODWIT_E_INVALID);
-		return;
-	}
-	if (!op_contact(op, bench_event, bench_timeout))
-		return;
+static void bench_go(struct op *op)
+{
+	struct bench_options options = options_of(op);
 	/* Tells whether it is connected already. */
-	rv = godwit_dial(op->node, op->to.key);
+	int rv = godwit_dial(op->node, op->to.key);
+
 	if (rv == 0)
 		rv = bench_start(op->hub, op->to.key, &options, bench_progress, bench_done, op,
 				 &op->bench);
 	if (rv < 0)
 		op_end_error(op, rv);
+}
+
+void bench_start_op(struct op *op)
+{
+	struct bench_options options = options_of(op);
+
+	if (options.seconds <= 0 || options.seconds > 86400 || options.streams < 1 ||
+	    options.streams > BENCH_STREAMS_MAX)
+		op_end_error(op, GODWIT_E_INVALID);
+	else
+		op_contact(op, bench_event, bench_timeout, bench_go);
 }
 
 void bench_stop_op(struct op *op)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/text.h"
+
 /* A copy of the hint "godwit help COMMAND". */
 static int refuse(struct failure *f, const struct options *o, const char *what, const char *which)
 {
@@ -123,6 +125,47 @@ int options_seconds(const struct options *o, const char *name, double least, dou
 		   most, text);
 	fail_hint(f, "godwit help %s", o->command);
 	return -1;
+}
+
+bool parse_duration(const char *text, uint32_t *seconds)
+{
+	static const struct {
+		const char *unit;
+		uint64_t seconds;
+	} UNITS[] = { { "", 1 },     { "s", 1 },     { "m", 60 },
+		      { "h", 3600 }, { "d", 86400 }, { "y", 365 * 86400 } };
+	size_t digits = strspn(text, "0123456789");
+	uint64_t value;
+
+	if (digits == 0 || digits > 10)
+		return false;
+	value = strtoull(text, NULL, 10);
+	for (size_t i = 0; i < sizeof(UNITS) / sizeof(UNITS[0]); i++)
+		if (strcmp(text + digits, UNITS[i].unit) == 0 &&
+		    value * UNITS[i].seconds <= UINT32_MAX) {
+			*seconds = (uint32_t)(value * UNITS[i].seconds);
+			return true;
+		}
+	return false;
+}
+
+int options_duration(const struct options *o, const char *name, uint32_t least, uint32_t most,
+		     uint32_t fallback, uint32_t *out, struct failure *f)
+{
+	const char *text = options_get(o, name);
+	char from[DURATION_SIZE], to[DURATION_SIZE];
+	uint32_t value;
+
+	*out = fallback;
+	if (!text)
+		return 0;
+	if (parse_duration(text, &value) && value >= least && value <= most) {
+		*out = value;
+		return 0;
+	}
+	return fail_usage(f, "90s, 15m, 24h, 30d, 1y, or a number of seconds",
+			  "%s needs a time from %s to %s, not \"%.60s\"", name,
+			  format_span(least, from), format_span(most, to), text);
 }
 
 int options_count(const struct options *o, const char *name, unsigned long least,

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "cli/fail.h"
 
@@ -44,7 +45,13 @@ int options_count(const struct options *o, const char *name, unsigned long least
 		  unsigned long most, unsigned long fallback, unsigned long *out,
 		  struct failure *f);
 
+/* "90s", "15m", "24h", "30d", "1y" (365 days), or seconds alone. */
+int options_duration(const struct options *o, const char *name, uint32_t least, uint32_t most,
+		     uint32_t fallback, uint32_t *out, struct failure *f);
+
 /* Whole text is a decimal number within bounds. */
 bool parse_seconds(const char *text, double least, double most, double *out);
+/* Whole text is a duration, as above, of less than 2^32 seconds. */
+bool parse_duration(const char *text, uint32_t *seconds);
 
 #endif

@@ -31,12 +31,15 @@ json_t *cli_list(const struct settings *s, enum setting which)
 int cli_check_destination(struct cli *c, const char *text, const char *service)
 {
 	struct home home;
-	godwit_ticket to;
+	struct place to;
 	int rv;
 
+	/* The network of a name may be the one that the node is about to join. */
+	if (setting_get(&c->settings, SETTING_INVITE))
+		return 0;
 	if (home_open(&home, setting_get(&c->settings, SETTING_HOME), false, &c->failure) < 0)
 		return -1;
-	rv = home_destination(&home, text, service, &to, &c->failure);
+	rv = place_parse(&home, text, service, &to, &c->failure);
 	home_close(&home);
 	return rv;
 }

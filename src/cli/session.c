@@ -43,7 +43,8 @@ struct session {
 	struct loop_timer *patience; /* for a running node that should answer, or for beacons */
 	gw_time drain_until;
 	bool done, failed, ready;
-	bool fatal; /* what ended us ends all who use our node */
+	bool terminal; /* one of the standard descriptors was one */
+	bool fatal;    /* what ended us ends all who use our node */
 	int exit;
 	struct failure failure;
 };
@@ -106,6 +107,25 @@ static void drain(struct session *s)
 	on_drain(s);
 }
 
+static bool has_terminal(void)
+{
+	return isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO);
+}
+
+/* To a node that stays: read the rules again.  It is also what comes when the terminal goes. */
+static void hang_up(struct session *s)
+{
+	struct failure f;
+
+	if (!s->agent || s->o->kind == SESSION_ONE_SHOT || (s->terminal && !has_terminal())) {
+		drain(s);
+		return;
+	}
+	if (agent_reload(s->agent, &f) < 0)
+		fail_print(&f, false);
+	hub_wake(agent_hub(s->agent));
+}
+
 static void on_signal(void *user, int fd, unsigned events)
 {
 	struct session *s = user;
@@ -116,6 +136,8 @@ static void on_signal(void *user, int fd, unsigned events)
 		return;
 	if (info.ssi_signo == SIGINT)
 		stop(s, EXIT_INTERRUPTED);
+	else if (info.ssi_signo == SIGHUP)
+		hang_up(s);
 	else
 		drain(s);
 }
@@ -124,6 +146,7 @@ static int watch_signals(struct session *s)
 {
 	sigset_t set;
 
+	s->terminal = has_terminal();
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
@@ -182,10 +205,11 @@ static void close_fds(const int fds[2])
 /* Flags for a node of our own. */
 static void note_ignored(const struct settings *s)
 {
-	static const enum setting OWN[] = { SETTING_IDENTITY,   SETTING_LISTEN,
-					    SETTING_PARK,       SETTING_UDP_IDLE,
-					    SETTING_CONGESTION, SETTING_RELAY_ONLY,
-					    SETTING_BEACON };
+	static const enum setting OWN[] = {
+		SETTING_IDENTITY,   SETTING_LISTEN,     SETTING_PARK,   SETTING_UDP_IDLE,
+		SETTING_CONGESTION, SETTING_RELAY_ONLY, SETTING_INVITE, SETTING_NAME,
+		SETTING_POLICY,     SETTING_AUDIT,      SETTING_BEACON
+	};
 
 	for (size_t i = 0; i < sizeof(OWN) / sizeof(OWN[0]); i++)
 		if (strncmp(s->at[OWN[i]].source, "flag", 4) == 0)
@@ -214,7 +238,8 @@ static int ask_running(struct session *s, int fd)
 	struct op_sink sink;
 	int rv;
 
-	note_ignored(s->o->settings);
+	if (!s->o->quiet)
+		note_ignored(s->o->settings);
 	json_object_set_new(s->o->request, "remote", json_true());
 	rv = control_call_new(&s->call, s->loop, fd, s->o->request, fds, sink_of(s, &sink));
 
@@ -277,6 +302,10 @@ static void on_ready(void *user)
 	on_event(s, event);
 	json_decref(event);
 	notify("READY=1");
+	if (agent_serves_nobody(s->agent))
+		fprintf(stderr, "godwit: nobody may use these services yet\n"
+				"  try: --allow ADDRESS (the other machine's `godwit id`), or "
+				"--allow any\n");
 }
 
 /* It goes on trying, and may be reached on its own addresses meanwhile; who starts services in
@@ -436,5 +465,7 @@ int session_run(const struct session_options *o)
 		again = takes_over(&s);
 		clear(&s);
 	} while (again);
+	if (s.failed && o->quiet)
+		return s.failure.exit;
 	return s.failed ? fail_print(&s.failure, o->json) : s.exit;
 }

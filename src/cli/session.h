@@ -17,6 +17,7 @@ struct session_options {
 	enum session_kind kind;
 	const struct settings *settings;
 	bool json;
+	bool quiet;      /* print no failure and no notes */
 	json_t *request; /* not SESSION_UP; borrowed */
 	int fds[2];      /* for "connect", taken over; else -1 */
 	op_event_fn *event;

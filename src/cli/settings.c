@@ -24,6 +24,10 @@ static const struct {
 				 true },
 	[SETTING_RELAY_ONLY] = { "relay-only", "--relay-only", "GODWIT_RELAY_ONLY", "no", false,
 				 true },
+	[SETTING_INVITE] = { "invite", "--invite", "GODWIT_INVITE", NULL, false, true },
+	[SETTING_NAME] = { "name", "--name", "GODWIT_NAME", NULL, false, true },
+	[SETTING_POLICY] = { "policy", "--policy", "GODWIT_POLICY", NULL, false, true },
+	[SETTING_AUDIT] = { "audit", "--audit", "GODWIT_AUDIT", NULL, false, true },
 	[SETTING_BEACON] = { "beacon", "--beacon", "GODWIT_BEACON", NULL, true, true },
 	[SETTING_ALLOW] = { "allow", "--allow", "GODWIT_ALLOW", NULL, true, true },
 	[SETTING_EXPOSE] = { "expose", "--expose", "GODWIT_EXPOSE", NULL, true, true },
@@ -42,7 +46,14 @@ const struct option_spec HOME_OPTIONS[] = {
 const struct option_spec NODE_OPTIONS[] = {
 	{ "--listen", "ADDR:PORT", "UDP address and port; default: every address, a free port",
 	  NULL },
-	{ "--allow", "WHO", "who may use the services: an address, a name, or any", NULL },
+	{ "--allow", "WHO",
+	  "who may use the services: an address, network:N, group:G@N, or any; may be repeated",
+	  NULL },
+	{ "--policy", "FILE", "further rules; default DIR/policy when it is there", NULL },
+	{ "--audit", "FILE|none", "log of what was decided about others; default DIR/audit.jsonl",
+	  NULL },
+	{ "--invite", "WHERE", "join a network: env:NAME, file:PATH or fd:N has the invite", NULL },
+	{ "--name", "NAME", "the name to ask for in that network", NULL },
 	{ "--park", "SECONDS", "how long streams wait for a lost peer; default 86400", NULL },
 	{ "--udp-idle", "SECONDS",
 	  "how long a UDP client is remembered without traffic; default 60", NULL },
@@ -121,6 +132,9 @@ static int from_environment(struct settings *s, enum setting which, struct failu
 	if (!value || !*value)
 		return 0;
 	set_source(s, which, "environment %s", TABLE[which].environment);
+	/* A secret stays where it is until it is needed. */
+	if (which == SETTING_INVITE && !strchr(value, ':'))
+		value = "env:GODWIT_INVITE";
 	if (!TABLE[which].list)
 		return add(s, which, value, f);
 	s->texts[which] = strdup(value);
@@ -251,8 +265,8 @@ static int check_keys(const struct settings *s, struct failure *f)
 		if (!known)
 			return fail_usage(
 				f,
-				"identity, listen, park, udp-idle, congestion, relay-only, beacon, "
-				"allow, expose, forward",
+				"identity, listen, park, udp-idle, congestion, relay-only, invite, "
+				"name, policy, audit, beacon, allow, expose, forward",
 				"%.200s: there is no setting \"%.60s\"", s->config, key);
 	}
 	return 0;
@@ -317,6 +331,19 @@ static int check_switch(const struct settings *s, enum setting which, struct fai
 			  value, s->at[which].source);
 }
 
+/* Never repeat it: it may be the word itself. */
+static int check_invite(const struct settings *s, struct failure *f)
+{
+	const char *where = setting_get(s, SETTING_INVITE);
+
+	if (!where || strncmp(where, "env:", 4) == 0 || strncmp(where, "file:", 5) == 0 ||
+	    strncmp(where, "fd:", 3) == 0)
+		return 0;
+	return fail_usage(f, "--invite env:NAME, file:PATH or fd:N; GODWIT_INVITE may be the word",
+			  "the invite is a secret, and not where one may be (%s)",
+			  s->at[SETTING_INVITE].source);
+}
+
 static int check_values(const struct settings *s, struct failure *f)
 {
 	const char *congestion = setting_get(s, SETTING_CONGESTION);
@@ -334,7 +361,7 @@ static int check_values(const struct settings *s, struct failure *f)
 		return fail_usage(f, "--congestion bbr",
 				  "there is no congestion control \"%.60s\" (%s)", congestion,
 				  s->at[SETTING_CONGESTION].source);
-	if (check_switch(s, SETTING_RELAY_ONLY, f) < 0)
+	if (check_switch(s, SETTING_RELAY_ONLY, f) < 0 || check_invite(s, f) < 0)
 		return -1;
 	return check_beacons(s, f);
 }

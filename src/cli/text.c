@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 const char *short_address(const char *address, char out[SHORT_SIZE])
@@ -16,6 +17,11 @@ const char *short_address(const char *address, char out[SHORT_SIZE])
 	else
 		snprintf(out, SHORT_SIZE, "%.5s\xe2\x80\xa6%.5s", address, address + len - 5);
 	return out;
+}
+
+const char *who_for_people(const char *who, char out[SHORT_SIZE])
+{
+	return strchr(who, ':') ? who : short_address(who, out);
 }
 
 const char *format_duration(double seconds, char out[DURATION_SIZE])
@@ -32,6 +38,33 @@ const char *format_duration(double seconds, char out[DURATION_SIZE])
 		snprintf(out, DURATION_SIZE, "%luh%02lum", s / 3600, s / 60 % 60);
 	else
 		snprintf(out, DURATION_SIZE, "%lud%02luh", s / 86400, s / 3600 % 24);
+	return out;
+}
+
+const char *format_span(uint32_t seconds, char out[DURATION_SIZE])
+{
+	static const struct {
+		uint32_t seconds;
+		char letter;
+	} UNITS[] = { { 365 * 86400, 'y' }, { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' } };
+
+	for (size_t i = 0; i < sizeof(UNITS) / sizeof(UNITS[0]); i++)
+		if (seconds > 0 && seconds % UNITS[i].seconds == 0) {
+			snprintf(out, DURATION_SIZE, "%u%c", seconds / UNITS[i].seconds,
+				 UNITS[i].letter);
+			return out;
+		}
+	snprintf(out, DURATION_SIZE, "%us", seconds);
+	return out;
+}
+
+const char *format_date(uint32_t at, char out[DATE_SIZE])
+{
+	time_t t = (time_t)at;
+	struct tm tm;
+
+	if (!gmtime_r(&t, &tm) || strftime(out, DATE_SIZE, "%Y-%m-%d %H:%M UTC", &tm) == 0)
+		snprintf(out, DATE_SIZE, "%u", at);
 	return out;
 }
 

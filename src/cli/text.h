@@ -7,10 +7,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SHORT_SIZE = 16, DURATION_SIZE = 24, BYTES_SIZE = 24, TARGET_SIZE = 300, PATH_SIZE = 160 };
+enum {
+	SHORT_SIZE = 16,
+	DURATION_SIZE = 24,
+	DATE_SIZE = 32,
+	BYTES_SIZE = 24,
+	TARGET_SIZE = 300,
+	PATH_SIZE = 160
+};
 
 const char *short_address(const char *address, char out[SHORT_SIZE]); /* "ndlvv…ruh7a" */
+/* Of a rule: an address is short, "group:dev@acme" is as it is. */
+const char *who_for_people(const char *who, char out[SHORT_SIZE]);
 const char *format_duration(double seconds, char out[DURATION_SIZE]); /* "0.4s", "3h12m" */
+const char *format_span(uint32_t seconds, char out[DURATION_SIZE]);   /* "90s", "30d", exactly */
+const char *format_date(uint32_t at, char out[DATE_SIZE]);            /* "2026-11-30 09:08 UTC" */
 const char *format_bytes(double bytes, char out[BYTES_SIZE]);         /* "1.2 GiB" */
 const char *format_ms(double ms, char out[DURATION_SIZE]);            /* "7.3 ms", "42 ms" */
 

@@ -6,6 +6,7 @@
 #include "core/connection.h"
 #include "core/homes.h"
 #include "core/ladder.h"
+#include "core/names.h"
 #include "core/networks.h"
 #include "core/outbox.h"
 #include "core/punch.h"
@@ -43,6 +44,7 @@ void beacons_drop_links(struct beacon_ref *b, gw_time now)
 	b->link = NULL;
 	b->welcome = b->suspect = b->unsettled = b->draining = false;
 	b->tls_at = b->udp_at = GW_NEVER;
+	names_beacon_lost(b, now);
 	ladder_close_tls(b);
 }
 
@@ -90,7 +92,7 @@ struct beacon_ref *beacons_get(struct node *n, const uint8_t key[KEY_SIZE], cons
 	memcpy(b->host, host, strlen(host));
 	b->udp_port = udp_port;
 	b->tls_port = tls_port;
-	b->redial_at = b->tls_at = b->udp_at = b->ping_at = GW_NEVER;
+	b->redial_at = b->tls_at = b->udp_at = b->ping_at = b->names.at = GW_NEVER;
 	list_append(&n->refs, &b->all_link);
 	n->n_refs++;
 	return b;
@@ -321,6 +323,7 @@ static void on_closed(struct link *l, gw_time now)
 	if (was_up) {
 		relayed_beacon_lost(b, now);
 		records_beacon_lost(b, now);
+		names_beacon_lost(b, now);
 		if (!l->broke && now >= l->created_at + REF_STEADY)
 			b->failures = 0;
 	}
@@ -353,6 +356,7 @@ static void welcome(struct beacon_ref *b, const struct beacon_frame *f, gw_time 
 	if (b->role == REF_HOME || b->role == REF_SPARE)
 		records_publish(n, now);
 	records_beacon_ready(b, now);
+	names_beacon_ready(b, now);
 	relayed_beacon_ready(b, now);
 	n->beacons_changed = true;
 }
@@ -382,7 +386,11 @@ static void on_frame(struct link *l, const struct beacon_frame *f, gw_time now)
 		records_record(b, f, now);
 		break;
 	case BEACON_RESULT:
-		records_result(b, f, now);
+		if (!names_result(b, f, now))
+			records_result(b, f, now);
+		break;
+	case BEACON_ITEM:
+		names_item(b, f, now);
 		break;
 	case BEACON_CLOSE:
 		relayed_closed(b, f->close.channel, f->close.reason, now);
@@ -400,6 +408,8 @@ static void on_frame(struct link *l, const struct beacon_frame *f, gw_time now)
 	case BEACON_OPEN:
 	case BEACON_TEST:
 	case BEACON_REVEAL:
+	case BEACON_STORE:
+	case BEACON_FETCH:
 		link_broken(l); /* it is for us to say */
 		break;
 	default:
@@ -419,6 +429,11 @@ static void never_moved(struct link *l, gw_time now)
 	(void)now;
 }
 
+static uint64_t wall_ms(const struct link_host *h, gw_time now)
+{
+	return node_wall_ms(h->user, now);
+}
+
 int beacons_init(struct node *n, gw_time now)
 {
 	list_init(&n->refs);
@@ -428,6 +443,8 @@ int beacons_init(struct node *n, gw_time now)
 	n->links = (struct link_host){
 		.rng = n->rng,
 		.tls = &n->tls,
+		.self = &n->knock_self,
+		.wall_ms = wall_ms,
 		.accept = never_accept,
 		.on_up = on_up,
 		.on_frame = on_frame,

@@ -10,6 +10,7 @@
 #include "core/door.h"
 #include "core/ladder.h"
 #include "core/mtu.h"
+#include "core/names.h"
 #include "core/networks.h"
 #include "core/outbox.h"
 #include "core/peer.h"
@@ -70,6 +71,7 @@ struct node *node_new(const struct node_config *config, gw_time now)
 	quic_pool_init(&n->quic_pool);
 	beacons_init(n, now);
 	networks_init(n);
+	names_init(n);
 	map_init(&n->by_channel, rng_u64(n->rng));
 	map_init(&n->by_request, rng_u64(n->rng));
 	map_init(&n->by_cid, rng_u64(n->rng));
@@ -93,6 +95,7 @@ void node_free(struct node *n)
 	while (list_first(&n->connections))
 		connection_free(
 			container_of(list_first(&n->connections), struct connection, all_link));
+	names_clear(n);
 	networks_clear(n);
 	audit_clear(n);
 	door_clear(n);
@@ -333,6 +336,7 @@ gw_time node_expiry(const struct node *n)
 	if (n->closing)
 		return at;
 	at = time_min(at, time_min(link_expiry(&n->links), beacons_due(n)));
+	at = time_min(at, names_due(n));
 	return time_min(at, time_min(networks_due(n), door_due(n)));
 }
 
@@ -344,6 +348,7 @@ void node_expire(struct node *n, gw_time now)
 	if (!n->closing) {
 		beacons_expire(n, now);
 		networks_expire(n, now);
+		names_expire(n, now);
 		door_expire(n, now);
 	}
 	while ((t = heap_top(&n->conn_timers)) && t->at <= now) {
@@ -762,6 +767,8 @@ bool node_next_event(struct node *n, struct event *out)
 		out->type = EVENT_MANIFEST;
 		return true;
 	}
+	if (search_next(n, out))
+		return true;
 	if (audit_next(n, &out->audit)) {
 		out->type = EVENT_AUDIT;
 		return true;

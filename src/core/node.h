@@ -259,6 +259,10 @@ struct network_info {
 
 /* What a peer is in that network at present; NULL: no member of it. */
 const struct member *peer_member(const struct peer *p, const uint8_t network[KEY_SIZE]);
+/* Whose name is that?  EVENT_NAME with `*id`, within 5 s.  GW_E_INVALID: no name, or no network that is
+ * known; GW_E_LIMIT: 64 are being looked for. */
+int node_find_name(struct node *n, const uint8_t network[KEY_SIZE], const char *name, uint64_t *id,
+		   gw_time now);
 /* Iterate: `after` is the key of the one before, or NULL. */
 bool node_network_next(const struct node *n, const uint8_t *after, struct network_info *out);
 
@@ -342,6 +346,9 @@ enum event_type {
 	EVENT_BEACONS,
 	EVENT_MANIFEST, /* `key`: a newer manifest of that network has come from others */
 	EVENT_AUDIT,
+	/* `ping_id` of node_find_name(); `key`, or `error`: GW_E_NOT_FOUND, GW_E_AMBIGUOUS, GW_E_UNREACHABLE:
+	 * nobody who might know has answered, GW_E_INVALID: the network has been dropped. */
+	EVENT_NAME,
 };
 
 enum audit_what {
@@ -380,8 +387,8 @@ struct event {
 	unsigned flags;        /* EVENT_STREAM: enum stream_event, several at once */
 	uint8_t key[KEY_SIZE]; /* EVENT_PEER, EVENT_PONG */
 	enum peer_state state; /* EVENT_PEER */
-	int error;             /* EVENT_PEER: PEER_FAILED */
-	uint64_t ping_id;      /* EVENT_PONG */
+	int error;             /* EVENT_PEER: PEER_FAILED; EVENT_NAME */
+	uint64_t ping_id;      /* EVENT_PONG, EVENT_NAME */
 	gw_time rtt;
 	struct path path;               /* EVENT_PONG and PEER_CONNECTED, when direct */
 	const struct beacon_ref *relay; /* the same: NULL direct */

@@ -121,6 +121,18 @@ enum {
 /* VISITED: for a peer's sake only; the others are configured ones. */
 enum ref_role { REF_VISITED, REF_EXTRA, REF_SPARE, REF_HOME };
 
+/* What we exchange with a beacon of our own about networks, one question at a time: names.c. */
+enum names_step { NAMES_FETCH, NAMES_STORE_MANIFEST, NAMES_STORE_CHAIN };
+struct names_talk {
+	gw_time at;       /* begin then; while a question is open: give up; GW_NEVER */
+	uint64_t request; /* 0: no question is open */
+	enum names_step step;
+	struct network *network; /* that is being talked about */
+	bool again;              /* something has changed meanwhile */
+	uint8_t *bytes;          /* of a manifest that is coming, `len` of `total` */
+	size_t total, len;
+};
+
 /* A beacon as a node sees it: our own, or one that a peer's record names. */
 struct beacon_ref {
 	struct node *node;
@@ -157,7 +169,8 @@ struct beacon_ref {
 	bool published;
 	bool refuses_record; /* the last one */
 	bool watches_full;   /* it takes no more of them on this link */
-	uint32_t tls_via;    /* conduit, 0 none */
+	struct names_talk names;
+	uint32_t tls_via; /* conduit, 0 none */
 	bool tls_up;
 	uint8_t udp_token[WIRE_TOKEN_SIZE];
 	bool udp_asked; /* and not answered */
@@ -524,6 +537,9 @@ struct node {
 	size_t n_networks;
 	gw_time networks_at;  /* something expires then; GW_NEVER */
 	gw_time networks_now; /* of the call in progress */
+
+	struct list searches; /* of names, and those whose event waits */
+	size_t n_searches;
 
 	struct audit *audits; /* ring; NULL: none yet */
 	size_t audit_head, audit_count, audits_lost;

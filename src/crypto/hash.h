@@ -9,7 +9,8 @@
 
 enum { HASH_SIZE = 32 };
 
-/* SHA-256 over `n` parts, one after the other, and HMAC-SHA256 of it (RFC 2104). */
+/* SHA-256 over `n` parts, one after the other, and HMAC-SHA256 of it (RFC 2104); `out` may be one
+ * of them. */
 void hash_sha256(uint8_t out[HASH_SIZE], const void *const *parts, const size_t *lens, size_t n);
 void hmac_sha256(uint8_t out[HASH_SIZE], const uint8_t key[32], const void *const *parts,
 		 const size_t *lens, size_t n);

@@ -389,6 +389,12 @@ static void convert(const struct event *in, godwit_event *out)
 		out->type = GODWIT_EVENT_MANIFEST;
 		memcpy(out->key, in->key, sizeof(out->key));
 		break;
+	case EVENT_NAME:
+		out->type = GODWIT_EVENT_NAME;
+		memcpy(out->key, in->key, sizeof(out->key));
+		out->ping_id = in->ping_id;
+		out->error = in->error;
+		break;
 	case EVENT_AUDIT:
 		convert_audit(&in->audit, out);
 		break;

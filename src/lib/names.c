@@ -41,6 +41,7 @@ SAME(E_PROTOCOL);
 SAME(E_AGAIN);
 SAME(E_KIND);
 SAME(E_POLICY);
+SAME(E_AMBIGUOUS);
 
 _Static_assert((int)GODWIT_ADDRESS_SIZE == (int)ADDRESS_SIZE, "address size");
 _Static_assert((int)GODWIT_KEY_SIZE == (int)KEY_SIZE, "key size");

@@ -102,6 +102,12 @@ size_t godwit_network_manifest(const godwit_node *node, const uint8_t network[GO
 	return 0;
 }
 
+int godwit_find_name(godwit_node *node, const uint8_t network[GODWIT_KEY_SIZE], const char *name,
+		     uint64_t *id)
+{
+	return node_find_name(node->core, network, name, id, loop_clock());
+}
+
 static void describe_member(const struct member *in, godwit_member_info *out)
 {
 	memset(out, 0, sizeof(*out));

@@ -85,6 +85,7 @@ int link_host_init(struct link_host *h)
 {
 	map_init(&h->by_cid, rng_u64(h->rng));
 	rng_bytes(h->rng, h->secret, sizeof(h->secret));
+	h->seen_seed = rng_u64(h->rng);
 	list_init(&h->links);
 	list_init(&h->dirty);
 	list_init(&h->waiting);
@@ -96,10 +97,10 @@ static bool accept_key(struct tls_session *tls)
 {
 	struct link *l = container_of(tls, struct link, tls);
 
-	if (l->client) {
+	if (l->client || l->knocked)
 		l->refused = memcmp(tls->key, l->key, KEY_SIZE) != 0;
+	if (l->client || l->refused)
 		return !l->refused;
-	}
 	memcpy(l->key, tls->key, KEY_SIZE);
 	return l->host->accept(l);
 }
@@ -204,6 +205,8 @@ void link_host_clear(struct link_host *h)
 	map_clear(&h->by_cid);
 	heap_clear(&h->timers);
 	quic_pool_clear(&h->pool);
+	knock_seen_free(h->seen);
+	h->seen = NULL;
 }
 
 /* A client tells ngtcp2 one constant path: where it sends is its own business (section 11).  A
@@ -212,9 +215,9 @@ void link_host_clear(struct link_host *h)
 void link_quic_path(const struct link *l, const struct path *path, struct sockaddr_storage store[2],
 		    ngtcp2_path *out)
 {
-	const struct addr constant = addr_of_conduit(1);
+	const struct path constant = { .remote = addr_of_conduit(1) };
 
-	quic_path_fill(&constant, l->client ? &constant : &path->remote, store, out);
+	link_server_path(l->client ? &constant : path, store, out);
 }
 
 void link_schedule(struct link *l, gw_time floor)
@@ -255,6 +258,7 @@ struct link *link_dial(struct link_host *h, const uint8_t key[KEY_SIZE], const s
 	struct sockaddr_storage store[2];
 	ngtcp2_transport_params params;
 	ngtcp2_settings settings;
+	uint8_t token[KNOCK_MAX];
 	ngtcp2_path ng_path;
 	ngtcp2_cid scid, dcid;
 
@@ -264,7 +268,8 @@ struct link *link_dial(struct link_host *h, const uint8_t key[KEY_SIZE], const s
 	link_configure(l, &settings, &params, now);
 	link_quic_path(l, path, store, &ng_path);
 	link_random_cid(h, &scid, CID_SIZE);
-	link_random_cid(h, &dcid, 16);
+	link_random_cid(h, &dcid, KNOCK_DCID);
+	link_knock(l, &dcid, token, &settings, now);
 	if (!link_register_cid(l, &scid) ||
 	    ngtcp2_conn_client_new(&l->quic, &dcid, &scid, &ng_path, NGTCP2_PROTO_VER_V1,
 				   &link_callbacks, &settings, &params, NULL, l) != 0 ||

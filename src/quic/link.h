@@ -1,5 +1,5 @@
 /* quic/link.h - the QUIC connection between a node and a beacon: one stream of frames.
- * Spec: docs/protocol.md, section 11.
+ * Spec: docs/protocol.md, sections 11 and 19.
  *
  * Sans-I/O, like core/node.h.  A `struct link_host` holds all links of one process; its owner is
  * called back for frames and changes, and may call everything here from inside except
@@ -16,6 +16,7 @@
 #include "base/rng.h"
 #include "quic/pool.h"
 #include "quic/tls.h"
+#include "trust/knock.h"
 #include "wire/beacon.h"
 
 struct link;
@@ -36,6 +37,11 @@ struct link_host {
 	enum link_admission (*admit)(struct link *l, gw_time now);
 	/* server: a datagram of no link, to be sent to where one came from */
 	void (*answer)(struct link_host *h, const struct path *to, const uint8_t *data, size_t len);
+	/* Knocks.  A client's are made of `self`; NULL: none.  A server's `knows` says whose are heard, and
+	 * nobody else gets an answer; NULL: it is no silent one. */
+	const struct knock_self *self;
+	uint64_t (*wall_ms)(const struct link_host *h, gw_time now);
+	bool (*knows)(const struct link_host *h, const uint8_t *key);
 	bool (*accept)(struct link *l);             /* l->tls.key: may it be? */
 	void (*on_up)(struct link *l, gw_time now); /* the handshake is complete */
 	void (*on_frame)(struct link *l, const struct beacon_frame *f, gw_time now);
@@ -49,8 +55,10 @@ struct link_host {
 	struct list links, dirty;
 	size_t n_links, n_half_open;
 	size_t queued; /* bytes of frames */
-	uint64_t drop_malformed, drop_no_link, drop_limit, retries;
+	uint64_t drop_malformed, drop_no_link, drop_limit, drop_knock, retries;
 	uint8_t secret[LINK_SECRET_SIZE]; /* of Retry tokens */
+	struct knock_seen *seen;
+	uint64_t seen_seed;
 
 	/* Server: first packets of new clients.  Each link_expire() begins one handshake: it costs
 	 * hundreds of other packets, and those who are in one already go first, or in a rush nobody
@@ -83,7 +91,9 @@ struct link {
 	size_t reason_len;
 	void *user;
 
-	uint8_t key[KEY_SIZE]; /* of the other side: client: whom to expect */
+	uint8_t key
+		[KEY_SIZE]; /* of the other side: client, and server of one that knocked: whom to expect */
+	bool knocked; /* server */
 	struct tls_session tls;
 	ngtcp2_conn *quic;
 	int liberr;

@@ -22,8 +22,9 @@ struct waiting {
 
 /* --- Retry (RFC 9000, section 8.1.2): nothing is kept of the client before it returns --- */
 
-/* Is it there, and what was its first id? */
-static bool has_token(const struct link *l, const ngtcp2_pkt_hd *hd, ngtcp2_cid *odcid, gw_time now)
+/* Is it there, and what was its first id?  A knock that begins like one of these tokens is none. */
+static bool has_token(const struct link_host *h, const struct path *from, const ngtcp2_pkt_hd *hd,
+		      ngtcp2_cid *odcid, gw_time now)
 {
 	struct sockaddr_storage store[2];
 	ngtcp2_path path;
@@ -31,9 +32,9 @@ static bool has_token(const struct link *l, const ngtcp2_pkt_hd *hd, ngtcp2_cid 
 
 	if (token.len == 0 || token.base[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY)
 		return false;
-	link_quic_path(l, &l->path, store, &path);
+	link_server_path(from, store, &path);
 	return ngtcp2_crypto_verify_retry_token(
-		       odcid, token.base, token.len, l->host->secret, LINK_SECRET_SIZE, hd->version,
+		       odcid, token.base, token.len, h->secret, LINK_SECRET_SIZE, hd->version,
 		       path.remote.addr, path.remote.addrlen, &hd->dcid, TOKEN_LASTS, now) == 0;
 }
 
@@ -72,6 +73,17 @@ static bool is_admitted(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
 	return a == LINK_ADMIT;
 }
 
+/* A Retry went to those only that had knocked. */
+static bool is_heard(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
+{
+	struct link_host *h = l->host;
+
+	if (!h->knows || l->proven || link_hear_knock(l, hd, now))
+		return true;
+	h->drop_knock++;
+	return false;
+}
+
 /* False: out of memory, or TLS failed. */
 static bool start_server(struct link *l, const ngtcp2_pkt_hd *hd, const ngtcp2_cid *odcid,
 			 gw_time now)
@@ -108,8 +120,8 @@ static struct link *link_accept(struct link_host *h, const struct path *path,
 
 	if (!l)
 		return NULL;
-	l->proven = has_token(l, hd, &odcid, now);
-	if (!is_admitted(l, hd, now)) {
+	l->proven = has_token(h, path, hd, &odcid, now);
+	if (!is_heard(l, hd, now) || !is_admitted(l, hd, now)) {
 		link_free(l);
 		return NULL;
 	}
@@ -125,6 +137,15 @@ static struct link *link_accept(struct link_host *h, const struct path *path,
 
 /* --- new clients --- */
 
+/* Those who do not even know our key take no place from others. */
+static bool is_stranger(const struct link_host *h, const struct path *path, const ngtcp2_pkt_hd *hd,
+			gw_time now)
+{
+	ngtcp2_cid odcid;
+
+	return h->knows && !link_may_knock(h, hd) && !has_token(h, path, hd, &odcid, now);
+}
+
 bool link_wait_for_turn(struct link_host *h, const struct path *path, const uint8_t *data,
 			size_t len, gw_time now)
 {
@@ -134,6 +155,10 @@ bool link_wait_for_turn(struct link_host *h, const struct path *path, const uint
 	if (ngtcp2_accept(&hd, data, len) != 0 || hd.version != NGTCP2_PROTO_VER_V1 ||
 	    hd.dcid.datalen < CID_SIZE) {
 		h->drop_no_link++;
+		return false;
+	}
+	if (is_stranger(h, path, &hd, now)) {
+		h->drop_knock++;
 		return false;
 	}
 	w = h->n_half_open < h->half_open_max && h->n_waiting < WAITING_MAX

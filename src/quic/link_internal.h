@@ -1,7 +1,7 @@
 /* quic/link_internal.h - what the files of a link share.
  *
  * link.c has the link and its life, link_callbacks.c what ngtcp2 tells of it, link_accept.c how a
- * server comes to one. */
+ * server comes to one, link_knock.c who may ask for one. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef GODWIT_QUIC_LINK_INTERNAL_H
 #define GODWIT_QUIC_LINK_INTERNAL_H
@@ -19,6 +19,15 @@ static inline uint64_t cid_key(const uint8_t *data)
 
 	memcpy(&key, data, sizeof(key));
 	return key;
+}
+
+/* As a server's ngtcp2 is told of it: where the client is, not at which of our addresses. */
+static inline void link_server_path(const struct path *path, struct sockaddr_storage store[2],
+				    ngtcp2_path *out)
+{
+	const struct addr constant = addr_of_conduit(1);
+
+	quic_path_fill(&constant, &path->remote, store, out);
 }
 
 /* --- link.c --- */
@@ -50,6 +59,16 @@ void link_path_of(const struct link *l, const ngtcp2_path *p, struct path *out);
 /* After each call of the library: it goes back to the path before without a word, when the client
  * does or when a yet newer path fails. */
 void link_follow_back(struct link *l);
+
+/* --- link_knock.c --- */
+
+/* A client's: `token` must outlive `settings`. */
+void link_knock(const struct link *l, const ngtcp2_cid *dcid, uint8_t token[KNOCK_MAX],
+		ngtcp2_settings *settings, gw_time now);
+/* Costs one hash. */
+bool link_may_knock(const struct link_host *h, const ngtcp2_pkt_hd *hd);
+/* False: not of one whom we know, or not for the first time.  Else l->key is whom to expect. */
+bool link_hear_knock(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now);
 
 /* --- link_accept.c --- */
 

@@ -8,6 +8,7 @@
 #include "io/entropy.h"
 #include "io/udp.h"
 #include "service/datagrams.h"
+#include "service/find.h"
 
 enum {
 	BUFFER = 16384,
@@ -32,7 +33,7 @@ struct call {
 
 struct calls {
 	struct hub *hub;
-	godwit_ticket to;
+	struct finder finder;
 	struct size_notice *notice;
 	calls_note_fn *note;
 	void *user;
@@ -134,8 +135,10 @@ static void on_stream(struct stream_handler *h, godwit_stream *stream, unsigned 
 		cs->note(cs->user, 0);
 	}
 	stream_to_client(c);
-	if (error)
+	if (error) {
+		finder_forget(&cs->finder);
 		cs->note(cs->user, error);
+	}
 	if ((error && c->answered) || (!error && godwit_stream_read_finished(stream)))
 		end(c);
 	else if (error)
@@ -148,12 +151,18 @@ static void call_service(struct call *c)
 {
 	struct calls *cs = c->calls;
 	gw_time now = loop_now(hub_loop(cs->hub));
+	uint8_t key[GODWIT_KEY_SIZE];
 	int rv;
 
 	if (c->stream || now < c->retry_at)
 		return;
+	rv = finder_key(&cs->finder, key);
+	if (rv == GODWIT_E_AGAIN)
+		return; /* what comes meanwhile is dropped, as while a peer is away */
 	c->retry_at = now + RETRY;
-	rv = godwit_datagram_open(hub_node(cs->hub), cs->to.key, cs->to.service, &c->stream);
+	if (rv == 0)
+		rv = godwit_datagram_open(hub_node(cs->hub), key, cs->finder.place.ticket.service,
+					  &c->stream);
 	if (rv < 0)
 		cs->note(cs->user, rv);
 	else
@@ -233,7 +242,15 @@ static int open_socket(struct calls *cs, struct target *listen)
 	return rv;
 }
 
-int calls_start(struct hub *h, struct target *listen, const godwit_ticket *to,
+static void on_found(void *user, int error)
+{
+	struct calls *cs = user;
+
+	if (error)
+		cs->note(cs->user, error);
+}
+
+int calls_start(struct hub *h, struct target *listen, const struct place *to,
 		struct size_notice *notice, calls_note_fn *note, void *user, struct calls **out)
 {
 	struct calls *cs = calloc(1, sizeof(*cs));
@@ -244,7 +261,7 @@ int calls_start(struct hub *h, struct target *listen, const godwit_ticket *to,
 		return GODWIT_E_NOMEM;
 	entropy_init(&rng);
 	cs->hub = h;
-	cs->to = *to;
+	finder_init(&cs->finder, h, to, on_found, cs);
 	cs->notice = notice;
 	cs->note = note;
 	cs->user = user;
@@ -275,6 +292,7 @@ void calls_stop(struct calls *cs)
 {
 	while (idlest(cs))
 		end(idlest(cs));
+	finder_clear(&cs->finder);
 	keymap_clear(&cs->by_client);
 	if (cs->source)
 		loop_remove(cs->source);

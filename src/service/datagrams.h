@@ -33,7 +33,7 @@ struct calls;
 typedef void calls_note_fn(void *user, int error);
 
 /* Errors as forward_start(); *listen gets the port that the system chose. */
-int calls_start(struct hub *h, struct target *listen, const godwit_ticket *to,
+int calls_start(struct hub *h, struct target *listen, const struct place *to,
 		struct size_notice *notice, calls_note_fn *note, void *user, struct calls **out);
 void calls_set_idle(struct calls *c, gw_time idle);
 void calls_stop(struct calls *c);

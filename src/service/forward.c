@@ -13,6 +13,7 @@
 #include "base/addr.h"
 #include "base/list.h"
 #include "service/datagrams.h"
+#include "service/find.h"
 
 enum { BACKLOG = 512, ACCEPT_BURST = 64 };
 
@@ -23,13 +24,14 @@ enum { BACKLOG = 512, ACCEPT_BURST = 64 };
 struct call {
 	struct list_item link;
 	struct forward *forward;
-	struct pump *pump;
+	struct pump *pump; /* NULL: it waits for the key */
+	int fd;            /* of one that waits */
 };
 
 struct forward {
 	struct hub *hub;
 	struct target listen;
-	godwit_ticket to;
+	struct finder finder;
 	forward_report_fn *report;
 	void *user;
 	int last_error;
@@ -67,6 +69,8 @@ static void on_pump_done(void *user, int error, int sys)
 
 	(void)sys;
 	forget(c);
+	if (error && error != GODWIT_E_IO)
+		finder_forget(&f->finder);
 	/* The local program's own failure needs no report. */
 	note(f, error == GODWIT_E_IO ? 0 : error);
 }
@@ -79,27 +83,66 @@ static void close_abortively(int fd)
 	close(fd);
 }
 
+static void refuse(struct call *c, int fd, int error)
+{
+	struct forward *f = c->forward;
+
+	forget(c);
+	close_abortively(fd);
+	note(f, error);
+}
+
+static void carry(struct call *c, const uint8_t key[GODWIT_KEY_SIZE])
+{
+	struct forward *f = c->forward;
+	godwit_stream *stream;
+	int fd = c->fd, rv;
+
+	c->fd = -1;
+	rv = godwit_stream_open(hub_node(f->hub), key, f->finder.place.ticket.service, &stream);
+	if (rv < 0)
+		refuse(c, fd, rv);
+	else if (pump_start(f->hub, stream, fd, fd, on_pump_done, c, &c->pump) < 0)
+		forget(c);
+}
+
 static void serve(struct forward *f, int fd)
 {
 	struct call *c = calloc(1, sizeof(*c));
-	godwit_stream *stream = NULL;
-	int rv = GODWIT_E_NOMEM, one = 1;
+	uint8_t key[GODWIT_KEY_SIZE];
+	int rv, one = 1;
 
 	if (f->listen.kind == TARGET_TCP)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (c)
-		rv = godwit_stream_open(hub_node(f->hub), f->to.key, f->to.service, &stream);
-	if (rv < 0) {
-		free(c);
+	if (!c) {
 		close_abortively(fd);
-		note(f, rv);
+		note(f, GODWIT_E_NOMEM);
 		return;
 	}
 	c->forward = f;
+	c->fd = fd;
 	list_append(&f->calls, &c->link);
 	f->active++;
-	if (pump_start(f->hub, stream, fd, fd, on_pump_done, c, &c->pump) < 0)
-		forget(c);
+	rv = finder_key(&f->finder, key);
+	if (rv == 0)
+		carry(c, key);
+	else if (rv != GODWIT_E_AGAIN)
+		refuse(c, fd, rv);
+}
+
+/* The search for the key is over: those that wait may go on. */
+static void on_found(void *user, int error)
+{
+	struct forward *f = user;
+
+	list_each(&f->calls, i, next) {
+		struct call *c = container_of(i, struct call, link);
+
+		if (c->fd >= 0 && error)
+			refuse(c, c->fd, error);
+		else if (c->fd >= 0)
+			carry(c, f->finder.key);
+	}
 }
 
 static void on_pause_over(void *user)
@@ -247,7 +290,8 @@ static int open_listener(struct forward *f)
 	int rv;
 
 	if (f->listen.kind == TARGET_UDP)
-		return calls_start(f->hub, &f->listen, &f->to, &f->notice, on_udp_note, f, &f->udp);
+		return calls_start(f->hub, &f->listen, &f->finder.place, &f->notice, on_udp_note, f,
+				   &f->udp);
 	rv = f->listen.kind == TARGET_TCP ? listen_tcp(f) : listen_unix(f);
 	if (rv < 0)
 		return rv;
@@ -256,7 +300,7 @@ static int open_listener(struct forward *f)
 	return f->pause && f->source ? 0 : GODWIT_E_NOMEM;
 }
 
-int forward_start(struct hub *h, const struct target *listen, const godwit_ticket *to,
+int forward_start(struct hub *h, const struct target *listen, const struct place *to,
 		  forward_report_fn *report, void *user, struct forward **out)
 {
 	struct forward *f = calloc(1, sizeof(*f));
@@ -267,12 +311,11 @@ int forward_start(struct hub *h, const struct target *listen, const godwit_ticke
 	f->hub = h;
 	list_init(&f->calls);
 	f->listen = *listen;
-	f->to = *to;
+	finder_init(&f->finder, h, to, on_found, f);
 	f->report = report;
 	f->user = user;
 	f->fd = -1;
 	rv = open_listener(f);
-	godwit_add_ticket(hub_node(h), to);
 	if (rv < 0) {
 		int error = errno;
 
@@ -315,10 +358,14 @@ void forward_stop(struct forward *f)
 {
 	forward_drain(f);
 	loop_timer_free(f->pause);
+	finder_clear(&f->finder);
 	list_each(&f->calls, i, next) {
 		struct call *c = container_of(i, struct call, link);
 
-		pump_stop(c->pump);
+		if (c->pump)
+			pump_stop(c->pump);
+		else
+			close_abortively(c->fd);
 		forget(c);
 	}
 	free(f);

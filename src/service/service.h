@@ -59,15 +59,23 @@ size_t expose_active(const struct expose *e);
 
 /* --- forward: a local listener to a service of a peer --- */
 
+/* Where it goes. */
+struct place {
+	godwit_ticket ticket;        /* by name: only its service counts */
+	char name[GODWIT_NAME_SIZE]; /* of a member, whose key is looked for; "": the key is known */
+	uint8_t network[GODWIT_KEY_SIZE];
+	char label[GODWIT_NAME_SIZE]; /* what that network is called here */
+};
+
 enum { FORWARD_CLIENTS_MAX = 1024 }; /* of a UDP listener; then the idlest makes room */
 
 struct forward;
-/* Why a connection failed: GODWIT_E_* of its stream.  Called when the reason changes, not for
- * each connection. */
+/* Why a connection failed: GODWIT_E_* of its stream, or of the search for the name (service/find.h).
+ * Called when the reason changes, not for each connection. */
 typedef void forward_report_fn(void *user, int error);
 /* GODWIT_E_IN_USE, GODWIT_E_PERMISSION, GODWIT_E_INVALID (no address of this host), GODWIT_E_IO
  * (errno), GODWIT_E_NOMEM. */
-int forward_start(struct hub *h, const struct target *listen, const godwit_ticket *to,
+int forward_start(struct hub *h, const struct target *listen, const struct place *to,
 		  forward_report_fn *report, void *user, struct forward **out);
 void forward_on_too_large(struct forward *f, too_large_fn *fn, void *user);
 /* UDP: how long a client's stream lives without a datagram in either direction; at first 60 s. */

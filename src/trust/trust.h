@@ -130,6 +130,25 @@ struct join {
  * GW_E_INVALID: that can be no name; GW_E_LIMIT: too long. */
 int invite_join(const struct invite *i, const struct join *j, uint8_t *out, size_t *len);
 
+/* --- bundles: what somebody needs to trust a network, in one word that is not secret --- */
+
+enum { BUNDLE_CHECK = 4, BUNDLE_RAW_MAX = 4 + WIRE_MANIFEST_MAX + WIRE_CHAIN_MAX + BUNDLE_CHECK };
+
+struct bundle {
+	const uint8_t *manifest, *chain; /* in `bytes`; for manifest_take() and member_check() */
+	size_t manifest_len, chain_len;  /* chain_len 0: none */
+	uint8_t *bytes;
+};
+
+/* A string of the heap, for free(), of at most BUNDLE_RAW_MAX * 8 / 5 + 2 bytes; NULL: out of memory, or a
+ * length that cannot be.  `chain_len` 0: no chain. */
+char *bundle_format(const uint8_t *manifest, size_t manifest_len, const uint8_t *chain,
+		    size_t chain_len);
+/* Errors as address_parse(), GW_E_TYPE also for the text of a network's key; GW_E_VERSION; GW_E_FORMAT: lengths that
+ * do not fit.  What is in it is not looked at. */
+int bundle_parse(struct bundle *out, const char *text);
+void bundle_clear(struct bundle *b); /* zeroed memory is clear */
+
 /* The text of a network's key, "c...", 56 characters and NUL; errors as address_parse(). */
 void network_format(const uint8_t key[KEY_SIZE], char out[NETWORK_TEXT_SIZE]);
 int network_parse(uint8_t key[KEY_SIZE], const char *text);

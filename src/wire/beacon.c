@@ -26,6 +26,26 @@ static uint8_t *put_welcome(uint8_t *out, const struct beacon_frame *f)
 	return put_endpoint(out, &f->welcome.endpoint);
 }
 
+static uint8_t *put_item(uint8_t *out, const struct beacon_frame *f)
+{
+	assert(f->item.len > 0 && f->item.len <= WIRE_ITEM_PART);
+	assert(f->item.total <= WIRE_ITEM_MAX && f->item.offset + f->item.len <= f->item.total);
+	out = put(out, f->item.request);
+	out = put(out, f->item.kind);
+	out = put(out, f->item.total);
+	out = put(out, f->item.offset);
+	out = put(out, f->item.len);
+	return put_bytes(out, f->item.bytes, f->item.len);
+}
+
+static uint8_t *put_fetch(uint8_t *out, const struct beacon_frame *f)
+{
+	out = put(out, f->fetch.request);
+	out = put(out, f->fetch.kind);
+	out = put_bytes(out, f->fetch.key, WIRE_KEY_SIZE);
+	return put(out, f->fetch.sequence);
+}
+
 /* What a client asks of its beacon. */
 static uint8_t *put_request(uint8_t *out, const struct beacon_frame *f)
 {
@@ -51,6 +71,10 @@ static uint8_t *put_request(uint8_t *out, const struct beacon_frame *f)
 	case BEACON_TEST:
 		out = put(out, f->test.port);
 		return put_bytes(out, f->test.token, WIRE_TOKEN_SIZE);
+	case BEACON_STORE:
+		return put_item(out, f);
+	case BEACON_FETCH:
+		return put_fetch(out, f);
 	default:
 		return out;
 	}
@@ -82,6 +106,8 @@ static uint8_t *put_payload(uint8_t *out, const struct beacon_frame *f)
 	case BEACON_REVEALED:
 		out = put_fixed(out, f->revealed.channel, 8);
 		return put_endpoint(out, &f->revealed.endpoint);
+	case BEACON_ITEM:
+		return put_item(out, f);
 	default:
 		return put_request(out, f);
 	}
@@ -123,18 +149,50 @@ static uint16_t get_port(struct reader *r)
 	return (uint16_t)port;
 }
 
-static const uint8_t *get_record(struct reader *r, size_t *len)
+/* Length and bytes. */
+static const uint8_t *get_blob(struct reader *r, size_t max, size_t *len)
 {
 	uint64_t size = get(r);
-	const uint8_t *record = r->at;
+	const uint8_t *bytes = r->at;
 
-	if (size > WIRE_RECORD_MAX || size > (size_t)(r->end - r->at)) {
+	if (size > max || size > (size_t)(r->end - r->at)) {
 		r->bad = true;
 		return NULL;
 	}
 	r->at += size;
 	*len = (size_t)size;
-	return record;
+	return bytes;
+}
+
+static const uint8_t *get_record(struct reader *r, size_t *len)
+{
+	return get_blob(r, WIRE_RECORD_MAX, len);
+}
+
+static void get_item(struct reader *r, struct beacon_frame *f)
+{
+	uint64_t total, offset;
+
+	f->item.request = get(r);
+	f->item.kind = get(r);
+	total = get(r);
+	offset = get(r);
+	f->item.bytes = get_blob(r, WIRE_ITEM_PART, &f->item.len);
+	if (r->bad || f->item.len == 0 || total > WIRE_ITEM_MAX || offset > total ||
+	    f->item.len > total - offset) {
+		r->bad = true;
+		return;
+	}
+	f->item.total = (size_t)total;
+	f->item.offset = (size_t)offset;
+}
+
+static void get_fetch(struct reader *r, struct beacon_frame *f)
+{
+	f->fetch.request = get(r);
+	f->fetch.kind = get(r);
+	get_bytes(r, f->fetch.key, WIRE_KEY_SIZE);
+	f->fetch.sequence = get(r);
 }
 
 static void get_welcome(struct reader *r, struct beacon_frame *f)
@@ -179,6 +237,12 @@ static void get_request(struct reader *r, struct beacon_frame *f)
 		get_bytes(r, f->test.token, WIRE_TOKEN_SIZE);
 		r->bad |= f->test.port == 0;
 		break;
+	case BEACON_STORE:
+		get_item(r, f);
+		break;
+	case BEACON_FETCH:
+		get_fetch(r, f);
+		break;
 	default:
 		break;
 	}
@@ -217,6 +281,9 @@ static void get_payload(struct reader *r, struct beacon_frame *f)
 	case BEACON_REVEALED:
 		f->revealed.channel = get_fixed(r, 8);
 		get_observed(r, &f->revealed.endpoint, true);
+		break;
+	case BEACON_ITEM:
+		get_item(r, f);
 		break;
 	default:
 		get_request(r, f);

@@ -23,6 +23,8 @@ enum {
 	WIRE_SECRET_SIZE = 16,
 	WIRE_ADDRESS_REQUEST_SIZE = 48,
 	WIRE_ADDRESS_REPLY_MAX = 28,
+	WIRE_ITEM_MAX = 65535, /* what STORE and ITEM carry, in parts */
+	WIRE_ITEM_PART = 1024,
 };
 
 /* --- frames of a beacon connection --- */
@@ -44,6 +46,9 @@ enum beacon_frame_type {
 	BEACON_DRAIN = 0x1b,
 	BEACON_REVEAL = 0x1c,
 	BEACON_REVEALED = 0x1d,
+	BEACON_STORE = 0x1e,
+	BEACON_FETCH = 0x1f,
+	BEACON_ITEM = 0x20,
 };
 
 enum { ATTEND_REGISTER = 1 };  /* flags of ATTEND */
@@ -59,6 +64,9 @@ enum result_status {
 	RESULT_BAD = 4,
 	RESULT_LATER = 5,
 };
+
+/* What STORE, FETCH and ITEM are about; others are decoded, too. */
+enum stored_kind { STORED_MANIFEST = 1, STORED_CHAIN = 2 };
 
 enum channel_reason {
 	CHANNEL_NOT_HERE = 1,
@@ -130,6 +138,17 @@ struct beacon_frame {
 			uint64_t channel;     /* fixed 8 bytes on the wire */
 			struct addr endpoint; /* ADDR_NONE: not known */
 		} revealed;
+		struct {
+			uint64_t request, kind;
+			size_t total, offset; /* of the whole, up to WIRE_ITEM_MAX */
+			const uint8_t *bytes; /* in the decoded bytes */
+			size_t len;           /* 1..WIRE_ITEM_PART; offset + len <= total */
+		} item;                       /* and store */
+		struct {
+			uint64_t request, kind;
+			uint8_t key[WIRE_KEY_SIZE];
+			uint64_t sequence;
+		} fetch;
 	};
 };
 
@@ -137,7 +156,7 @@ struct beacon_frame {
 size_t wire_beacon_encode(uint8_t *out, const struct beacon_frame *f);
 /* A PING padded by `padding` bytes (skipped by the receiver); at most WIRE_BEACON_FRAME_MAX. */
 size_t wire_beacon_padded_ping(uint8_t *out, uint64_t nonce, size_t padding);
-/* As wire_frame_decode().  A key, endpoint or record of a wrong form is GW_E_FORMAT. */
+/* As wire_frame_decode().  A key, endpoint, record or part of an item of a wrong form is GW_E_FORMAT. */
 ssize_t wire_beacon_decode(struct beacon_frame *out, const uint8_t *data, size_t len);
 
 /* --- records --- */

@@ -9,10 +9,16 @@
 
 enum { INPUT_MAX = 2600 };
 
-/* Where a frame has its record; NULL: it has none. */
+/* Where a frame has its record, or part of an item; NULL: it has none. */
 static const uint8_t **record_of(struct beacon_frame *f, size_t *len)
 {
 	switch (f->type) {
+	case BEACON_STORE:
+	case BEACON_ITEM:
+		*len = f->item.len;
+		demand(*len > 0 && *len <= WIRE_ITEM_PART && f->item.total <= WIRE_ITEM_MAX);
+		demand(f->item.offset <= f->item.total && *len <= f->item.total - f->item.offset);
+		return &f->item.bytes;
 	case BEACON_PUBLISH:
 		*len = f->publish.record_len;
 		return &f->publish.record;
@@ -41,7 +47,7 @@ static ssize_t decode(struct beacon_frame *out, const uint8_t *data, size_t len)
 		demand((size_t)used <= len && used <= WIRE_BEACON_FRAME_MAX);
 		record = record_of(out, &record_len);
 		if (record) {
-			demand(record_len <= WIRE_RECORD_MAX && *record >= copy);
+			demand(record_len <= WIRE_ITEM_PART && *record >= copy);
 			demand(record_len <= (size_t)(copy + used - *record));
 			*record = data + (*record - copy);
 		}

@@ -255,7 +255,7 @@ def test_contract_small_ones(w):
     assert one_object(node.run("id", "--json").out, {"v": NUMBER, "address": TEXT})["address"] == node.address
     one_object(node.run("version", "--json").out, {"v": NUMBER, "version": TEXT})
     listed = one_object(node.run("help", "--json").out, {"v": NUMBER, "commands": [{"name": TEXT, "usage": TEXT, "summary": TEXT}]})
-    for command in ("id", "up", "expose", "connect", "forward", "ping", "status", "netcheck", "ticket", "beacon", "bench", "debug"):
+    for command in ("id", "up", "expose", "connect", "forward", "ping", "status", "netcheck", "ticket", "beacon", "network", "bench", "debug"):
         assert command in [c["name"] for c in listed["commands"]], listed
         help_of = one_object(node.run("help", command, "--json").out,
                              {"v": NUMBER, "name": TEXT, "usage": TEXT, "options": [{"name": TEXT, "summary": TEXT}]})
@@ -319,3 +319,9 @@ def test_contract_completion(w):
     assert complete("godwit beacon --tls-listen ") == ["none"]
     assert complete("godwit beacon --tls-listen none --al") == ["--allow"]
     assert complete("godwit up --relay-only --beac") == ["--beacon"]
+    assert complete("godwit network re") == ["revoke", "renew"]
+    assert complete("godwit network invite --name-p") == ["--name-prefix"]
+    Node(w.a, "ca").ok("network", "create", "acme")
+    for home in (f" --home {w.dir}/home-ca", f" --home={w.dir}/home-ca"):
+        assert complete(f"godwit network show{home} a") == ["acme"], home
+    assert complete("godwit network join fi") == ["file:"] and complete("godwit up --identity e") == ["env:", "ephemeral"]

@@ -168,6 +168,7 @@ static void every_code_has_its_name(void **state)
 		{ GW_E_AGAIN, "again" },
 		{ GW_E_KIND, "kind" },
 		{ GW_E_POLICY, "policy" },
+		{ GW_E_AMBIGUOUS, "ambiguous" },
 	};
 
 	(void)state;
@@ -183,7 +184,7 @@ static void every_code_has_its_name(void **state)
 
 static void other_numbers_are_unknown(void **state)
 {
-	static const int rows[] = { 1, 2, 33, INT_MAX, -33, -1000, INT_MIN, INT_MIN + 1 };
+	static const int rows[] = { 1, 2, 33, INT_MAX, -34, -1000, INT_MIN, INT_MIN + 1 };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {

@@ -33,6 +33,17 @@ static void on_frame(struct link *l, const struct beacon_frame *f, gw_time now)
 		memcpy(seen->record, f->record.record, f->record.record_len);
 		seen->f.record.record = seen->record;
 	}
+	if (f->type == BEACON_ITEM) {
+		memcpy(seen->record, f->item.bytes, f->item.len);
+		seen->f.item.bytes = seen->record;
+	}
+}
+
+static uint64_t wall_ms(const struct link_host *h, gw_time now)
+{
+	const struct client *c = h->user;
+
+	return c->wall_ms + (now - c->wall_at) / GW_MSEC;
 }
 
 static void on_closed(struct link *l, gw_time now)
@@ -62,8 +73,13 @@ static void init_client(struct net *w, int i)
 	identity_from_seed(&c->id, seed);
 	rng_seed(&c->rng, (uint64_t)i + 100);
 	assert_int_equal(tls_init(&c->tls, &c->id), 0);
+	assert_int_equal(knock_self_init(&c->self, &c->id), 0);
+	c->wall_ms = w->wall_ms;
+	c->wall_at = w->now;
 	c->host = (struct link_host){ .rng = &c->rng,
 				      .tls = &c->tls,
+				      .self = &c->self,
+				      .wall_ms = wall_ms,
 				      .on_up = on_up,
 				      .on_frame = on_frame,
 				      .on_closed = on_closed,
@@ -110,6 +126,7 @@ void net_clear(struct net *w)
 	for (int i = 0; i < CLIENTS; i++) {
 		link_host_clear(&w->c[i].host);
 		tls_clear(&w->c[i].tls);
+		knock_self_wipe(&w->c[i].self);
 	}
 	beacon_free(w->beacon);
 	store_free(w->store);
@@ -161,18 +178,30 @@ static void answer_ops(struct net *w)
 	}
 }
 
+/* The first packet since it last dialled. */
+static void note_initial(struct client *c, const struct batch *b)
+{
+	if (c->initial_len > 0)
+		return;
+	c->initial_len = b->segment < b->len ? b->segment : b->len;
+	memcpy(c->initial, b->data, c->initial_len);
+}
+
 static void pump(struct net *w)
 {
 	struct batch b = { .data = w->batch, .capacity = sizeof(w->batch) };
 
 	for (int i = 0; i < CLIENTS; i++)
-		while (link_transmit(&w->c[i].host, &b, w->now))
+		while (link_transmit(&w->c[i].host, &b, w->now)) {
+			note_initial(&w->c[i], &b);
 			if (!w->c[i].cut)
 				put(w, &w->c[i].at, &w->at, w->c[i].via, true, b.data, b.len,
 				    b.segment);
+		}
 	answer_ops(w);
 	while (beacon_transmit(w->beacon, &b, w->now)) {
 		assert_true(b.len > 0 && b.segment > 0);
+		w->answers++;
 		put(w, &w->at, &b.path.remote, b.path.via, false, b.data, b.len, b.segment);
 	}
 }
@@ -265,6 +294,7 @@ void net_dial(struct net *w, int i)
 	c->error = 0;
 	c->close_code = 0;
 	c->up = false;
+	c->initial_len = 0;
 	c->link = link_dial(&c->host, w->id.key, &path, w->now);
 	assert_non_null(c->link);
 }
@@ -390,6 +420,49 @@ const struct seen_frame *net_lookup(struct net *w, int i, const uint8_t *key, ui
 	net_run(w, 20 * GW_MSEC);
 	seen = net_last(w, i, BEACON_RECORD);
 	return seen ? seen : net_last(w, i, BEACON_RESULT);
+}
+
+/* --- manifests and chains --- */
+
+uint64_t net_store(struct net *w, int i, enum stored_kind kind, const uint8_t *data, size_t len)
+{
+	struct beacon_frame f = { .type = BEACON_STORE };
+	const struct seen_frame *seen;
+
+	net_forget(w, i);
+	f.item.request = 6;
+	f.item.kind = kind;
+	f.item.total = len;
+	for (size_t at = 0; at < len; at += f.item.len) {
+		f.item.offset = at;
+		f.item.bytes = data + at;
+		f.item.len = len - at < WIRE_ITEM_PART ? len - at : WIRE_ITEM_PART;
+		link_send(w->c[i].link, &f);
+	}
+	net_run(w, 100 * GW_MSEC);
+	assert_int_equal(net_count(w, i, BEACON_RESULT), 1);
+	seen = net_last(w, i, BEACON_RESULT);
+	assert_int_equal(seen->f.result.request, 6);
+	return seen->f.result.status;
+}
+
+const struct seen_frame *net_fetch(struct net *w, int i, enum stored_kind kind, const uint8_t *key,
+				   uint64_t sequence)
+{
+	struct beacon_frame f = { .type = BEACON_FETCH };
+	const struct seen_frame *seen;
+
+	net_forget(w, i);
+	f.fetch.request = 8;
+	f.fetch.kind = kind;
+	memcpy(f.fetch.key, key, KEY_SIZE);
+	f.fetch.sequence = sequence;
+	link_send(w->c[i].link, &f);
+	net_run(w, 100 * GW_MSEC);
+	assert_int_equal(net_count(w, i, BEACON_RESULT), 1);
+	seen = net_last(w, i, BEACON_RESULT);
+	assert_int_equal(seen->f.result.request, 8);
+	return seen;
 }
 
 /* --- channels --- */

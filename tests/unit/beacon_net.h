@@ -20,20 +20,25 @@
 #include "quic/link.h"
 #include "store/store.h"
 
-enum { CLIENTS = 4, FRAMES_MAX = 256, DATAGRAMS_MAX = 2048 };
+enum { CLIENTS = 6, FRAMES_MAX = 256, DATAGRAMS_MAX = 2048 };
 
 /* A frame that came, with the bytes that it points to. */
 struct seen_frame {
 	struct beacon_frame f;
-	uint8_t record[WIRE_RECORD_MAX];
+	uint8_t record[WIRE_ITEM_PART]; /* or part of an item */
 };
 
 struct client {
 	struct identity id;
 	struct rng rng;
 	struct tls_context tls;
+	struct knock_self self;
+	uint64_t wall_ms; /* its clock at wall_at */
+	gw_time wall_at;
 	struct link_host host;
 	struct link *link; /* NULL: closed */
+	uint8_t initial[1500];
+	size_t initial_len; /* its first packet since it last dialled; 0: not yet sent */
 	struct addr at;
 	uint32_t via; /* the beacon's conduit that its datagrams come by */
 	uint64_t incarnation, started_ms;
@@ -73,6 +78,7 @@ struct net {
 	struct store *store;
 	bool store_fails;
 	size_t forwarded; /* batches of the fast path */
+	size_t answers;   /* batches that the beacon has sent */
 	struct client c[CLIENTS];
 	struct packet *head, *tail;
 	uint8_t batch[BATCH_CAPACITY_MIN];
@@ -106,6 +112,11 @@ size_t net_record(struct net *w, int i, uint64_t sequence, uint32_t lifetime_s,
 uint64_t net_publish(struct net *w, int i, const uint8_t *record, size_t len);
 /* Returns the RECORD or RESULT that answers. */
 const struct seen_frame *net_lookup(struct net *w, int i, const uint8_t *key, uint64_t flags);
+/* STORE: the answer's status. */
+uint64_t net_store(struct net *w, int i, enum stored_kind kind, const uint8_t *data, size_t len);
+/* FETCH: returns the RESULT; the ITEMs are among the frames. */
+const struct seen_frame *net_fetch(struct net *w, int i, enum stored_kind kind, const uint8_t *key,
+				   uint64_t sequence);
 void net_open(struct net *w, int i, uint64_t channel, const uint8_t *key);
 void net_close_channel(struct net *w, int i, uint64_t channel);
 

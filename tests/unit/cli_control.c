@@ -772,6 +772,7 @@ static int leave_directory(void **state)
 {
 	(void)state;
 	unlink("home/identity.pem");
+	unlink("home/audit.jsonl");
 	return rmdir("home") == 0 && chdir("..") == 0 && rmdir(directory) == 0 ? 0 : -1;
 }
 

@@ -231,6 +231,63 @@ static void flag_of_a_count_has_bounds(void **state)
 	}
 }
 
+static void durations_have_units(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t value;
+	} GOOD[] = {
+		{ "0", 0 },
+		{ "90", 90 },
+		{ "90s", 90 },
+		{ "15m", 900 },
+		{ "24h", 86400 },
+		{ "30d", 2592000 },
+		{ "1y", 31536000 },
+		{ "136y", 4288896000 },
+		{ "007d", 7 * 86400 },
+		{ "4294967295", UINT32_MAX },
+	};
+	static const char *const BAD[] = { "",           "s",    "-1",    "+1h", " 1h",
+					   "1h ",        "1 h",  "1.5h",  "1w",  "1H",
+					   "4294967296", "137y", "1h30m", "0x1", "99999999999s" };
+	uint32_t out;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(GOOD); i++) {
+		if (!parse_duration(GOOD[i].text, &out) || out != GOOD[i].value)
+			fail_msg("\"%s\" is not %u", GOOD[i].text, GOOD[i].value);
+	}
+	for (size_t i = 0; i < COUNT(BAD); i++) {
+		out = 42;
+		if (parse_duration(BAD[i], &out) || out != 42)
+			fail_msg("\"%s\" is taken", BAD[i]);
+	}
+}
+
+static void flag_of_a_duration_has_bounds(void **state)
+{
+	static const char *const BAD[] = { "--wait 59s", "--wait 31d", "--wait soon", "--wait=" };
+	uint32_t out;
+
+	(void)state;
+	assert_int_equal(parse("--wait 24h"), 0);
+	assert_int_equal(options_duration(&o, "--wait", 60, 30 * 86400, 7, &out, &f), 0);
+	assert_int_equal(out, 86400);
+	assert_int_equal(parse(""), 0);
+	assert_int_equal(options_duration(&o, "--wait", 60, 30 * 86400, 7, &out, &f), 0);
+	assert_int_equal(out, 7);
+	for (size_t i = 0; i < COUNT(BAD); i++) {
+		char message[100];
+
+		assert_int_equal(parse(BAD[i]), 0);
+		assert_int_equal(options_duration(&o, "--wait", 60, 30 * 86400, 7, &out, &f), -1);
+		snprintf(message, sizeof(message), "--wait needs a time from 1m to 30d, not \"%s\"",
+			 BAD[i] + strlen("--wait") + 1);
+		assert_usage(message, "90s, 15m, 24h, 30d, 1y, or a number of seconds");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +301,8 @@ int main(void)
 		cmocka_unit_test(seconds_are_decimal_and_bounded),
 		cmocka_unit_test(flag_of_seconds_has_a_fallback),
 		cmocka_unit_test(flag_of_a_count_has_bounds),
+		cmocka_unit_test(durations_have_units),
+		cmocka_unit_test(flag_of_a_duration_has_bounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,6 +56,32 @@ static void durations(void **state)
 	check(format_duration, EXPECTED, COUNT(EXPECTED));
 }
 
+static void spans_and_dates(void **state)
+{
+	static const struct {
+		uint32_t seconds;
+		const char *text;
+	} SPANS[] = { { 0, "0s" },
+		      { 1, "1s" },
+		      { 60, "1m" },
+		      { 90, "90s" },
+		      { 3600, "1h" },
+		      { 5400, "90m" },
+		      { 86400, "1d" },
+		      { 90000, "25h" },
+		      { 2592000, "30d" },
+		      { 31536000, "1y" },
+		      { UINT32_MAX, "4294967295s" } };
+	char out[DURATION_SIZE], date[DATE_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(SPANS); i++)
+		assert_string_equal(format_span(SPANS[i].seconds, out), SPANS[i].text);
+	assert_string_equal(format_date(0, date), "1970-01-01 00:00 UTC");
+	assert_string_equal(format_date(1796029680, date), "2026-11-30 09:08 UTC");
+	assert_string_equal(format_date(UINT32_MAX, date), "2106-02-07 06:28 UTC");
+}
+
 static void bytes(void **state)
 {
 	static const struct number EXPECTED[] = {
@@ -234,6 +260,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(durations),
+		cmocka_unit_test(spans_and_dates),
 		cmocka_unit_test(bytes),
 		cmocka_unit_test(milliseconds),
 		cmocka_unit_test(addresses_get_short),

@@ -203,6 +203,7 @@ static void note(struct pair_node *n, const struct event *ev)
 		n->pong_rtt = ev->rtt;
 		break;
 	case EVENT_BEACONS:
+	case EVENT_NAME:
 		break;
 	case EVENT_MANIFEST:
 		n->manifests++;

@@ -23,7 +23,7 @@ enum { SIZE_MAX_TESTED = 20000, SOCKETS = FORWARD_CLIENTS_MAX + 2 };
 
 static struct expose *expose;
 static struct forward *forward;
-static godwit_ticket to;
+static struct place to;
 static int server_fd, reported;
 static unsigned reports, seen; /* seen: datagrams at the server */
 static size_t large_size, large_limit;
@@ -155,8 +155,8 @@ static void forward_to(const char *service, const char *host)
 	struct target t = { .kind = TARGET_UDP };
 
 	snprintf(t.host, sizeof(t.host), "%s", host);
-	memcpy(to.key, far.key, sizeof(to.key));
-	snprintf(to.service, sizeof(to.service), "%s", service);
+	memcpy(to.ticket.key, far.key, sizeof(to.ticket.key));
+	snprintf(to.ticket.service, sizeof(to.ticket.service), "%s", service);
 	assert_int_equal(forward_start(near.hub, &t, &to, on_report, NULL, &forward), 0);
 	forward_on_too_large(forward, on_too_large, NULL);
 	assert_true(forward_listen(forward)->port > 0);

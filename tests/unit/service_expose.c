@@ -42,7 +42,7 @@ struct client {
 
 static struct expose *expose;
 static struct forward *forward;
-static godwit_ticket to;
+static struct place to;
 static unsigned reports;
 static int reported;
 
@@ -306,7 +306,7 @@ static int setup(void **state)
 	server_fd = -1;
 	pair_start();
 	assert_int_equal(godwit_node_ticket(far.node, "echo", ticket), 0);
-	assert_int_equal(godwit_ticket_parse(ticket, &to), 0);
+	assert_int_equal(godwit_ticket_parse(ticket, &to.ticket), 0);
 	return 0;
 }
 

@@ -28,16 +28,23 @@ static struct addr addr_of(const char *text)
 
 /* --- frames --- */
 
-/* Where a frame has its record; NULL: it has none. */
+/* Where a frame has its record, or part of an item; NULL: it has none. */
 static const uint8_t **record_of(struct beacon_frame *f, size_t *len)
 {
-	if (f->type == BEACON_PUBLISH)
+	switch (f->type) {
+	case BEACON_PUBLISH:
 		*len = f->publish.record_len;
-	if (f->type == BEACON_RECORD)
+		return &f->publish.record;
+	case BEACON_RECORD:
 		*len = f->record.record_len;
-	return f->type == BEACON_PUBLISH  ? &f->publish.record
-	       : f->type == BEACON_RECORD ? &f->record.record
-					  : NULL;
+		return &f->record.record;
+	case BEACON_STORE:
+	case BEACON_ITEM:
+		*len = f->item.len;
+		return &f->item.bytes;
+	default:
+		return NULL;
+	}
 }
 
 /* From memory of exactly that size.  A record is part of those bytes; in *out it is part of
@@ -347,7 +354,7 @@ static void longer_payloads_are_skipped_and_shorter_refused(void **state)
 static void unknown_types_are_skipped(void **state)
 {
 	static const uint64_t types[] = {
-		0, 1, 5, 8, 0x0f, 0x1e, 63, 1000, 1000000, WIRE_VARINT_MAX
+		0, 1, 5, 8, 0x0f, 0x21, 63, 1000, 1000000, WIRE_VARINT_MAX
 	};
 
 	(void)state;
@@ -538,7 +545,8 @@ static void any_bytes_are_frames_or_refused(void **state)
 
 		rng_bytes(&rng, data, sizeof(data));
 		if (round % 2) { /* a known type, and a length that may be right */
-			data[0] = (uint8_t)(BEACON_ATTEND + rng_below(&rng, 12));
+			data[0] = (uint8_t)(BEACON_ATTEND +
+					    rng_below(&rng, BEACON_ITEM - BEACON_ATTEND + 1));
 			data[1] = (uint8_t)rng_below(&rng, 64);
 		}
 		used = decode(&f, data, sizeof(data));

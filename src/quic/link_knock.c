@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Knocks in the Initials of links: docs/protocol.md, section 19. */
+#include <string.h>
+
+#include "quic/link_internal.h"
+
+void link_knock(const struct link *l, const ngtcp2_cid *dcid, uint8_t token[KNOCK_MAX],
+		ngtcp2_settings *settings, gw_time now)
+{
+	struct link_host *h = l->host;
+	uint8_t ephemeral[NOISE_KEY_SIZE];
+	ssize_t len;
+
+	if (!h->self)
+		return;
+	rng_bytes(h->rng, ephemeral, sizeof(ephemeral));
+	len = knock_make(token, h->self, l->key, dcid->data, ephemeral, h->wall_ms(h, now), NULL,
+			 0);
+	bytes_wipe(ephemeral, sizeof(ephemeral));
+	if (len > 0)
+		quic_client_token(settings, token, (size_t)len);
+}
+
+bool link_may_knock(const struct link_host *h, const ngtcp2_pkt_hd *hd)
+{
+	ngtcp2_vec token = quic_token(hd);
+
+	return hd->dcid.datalen == KNOCK_DCID &&
+	       knock_has_tag(h->self, hd->dcid.data, token.base, token.len);
+}
+
+bool link_hear_knock(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
+{
+	struct link_host *h = l->host;
+	ngtcp2_vec token = quic_token(hd);
+	uint64_t wall_ms = h->wall_ms(h, now);
+	struct knock k;
+
+	if (hd->dcid.datalen != KNOCK_DCID ||
+	    knock_open(&k, h->self, hd->dcid.data, token.base, token.len, wall_ms) != KNOCK_OK ||
+	    !h->knows(h, k.key) ||
+	    !knock_seen_add(&h->seen, hd->dcid.data, k.wall_ms, wall_ms, h->seen_seed))
+		return false;
+	memcpy(l->key, k.key, KEY_SIZE);
+	l->knocked = true;
+	return true;
+}
