@@ -344,7 +344,7 @@ static int certify_times(struct cli *c, uint32_t *lifetime)
 int network_invite(struct cli *c)
 {
 	bool one = options_has(&c->options, "--for");
-	uint32_t lifetime, expires = 0;
+	uint32_t lifetime = 0, expires = 0;
 	struct identity ca;
 	struct net w;
 	int rv = one ? certify_times(c, &lifetime) : invite_times(c, &lifetime, &expires);

@@ -138,9 +138,10 @@ int net_read_word(const char *where, struct text *out, struct failure *f)
 		rv = read_fd(STDIN_FILENO, "standard input", out, f);
 	else
 		rv = from_argv(where, out, f);
-	if (rv == 0)
-		trim(out);
-	return rv;
+	if (rv < 0 || !out->data)
+		return -1;
+	trim(out);
+	return 0;
 }
 
 int net_wrong_word(const char *word, int error, bool invite, struct failure *f)
