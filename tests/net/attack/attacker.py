@@ -118,13 +118,20 @@ def flows(reader, seconds=5, lines=10):
     wait(lambda: exact_lines(reader) >= start + lines, seconds, "the stream to go on")
 
 
+def plain(host, name):
+    """A node whose datagrams go one by one, so that a tap sees each."""
+    node = Node(host, name)
+    node.env["GODWIT_NO_OFFLOAD"] = "1"
+    return node
+
+
 class Target:
     """A node on a with a service "drip" that one member may use, and that member on b."""
 
     def __init__(self, w, *more):
         self.w = w
         helper(w.a, "drip", 7000, 10)
-        self.server, self.client = Node(w.a, "server"), Node(w.b, "client")
+        self.server, self.client = plain(w.a, "server"), plain(w.b, "client")
         self.member = self.client.address
         self.server.up("--listen", f"{w.a.address()}:{PORT}", "--expose", "drip=7000", "--allow", self.member, *more)
         self.address, self.key = self.server.address, key_of(self.server.address)

@@ -32,20 +32,28 @@ def key_of(address):
     return raw[1:33]
 
 
+def raw_public(key):
+    return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+
+
+def raw_private(key):
+    return key.private_bytes(serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption())
+
+
 class Identity:
     """An Ed25519 key, and the X25519 one that it is converted to."""
 
     def __init__(self, seed=None):
         self.seed = seed or os.urandom(32)
         self.signer = Ed25519PrivateKey.from_private_bytes(self.seed)
-        self.key = self.signer.public_key().public_bytes_raw()
+        self.key = raw_public(self.signer.public_key())
         self.secret = X25519PrivateKey.from_private_bytes(hashlib.sha512(self.seed).digest()[:32])
 
     @classmethod
     def of_home(cls, home):
         with open(os.path.join(home, "identity.pem"), "rb") as f:
             key = serialization.load_pem_private_key(f.read(), None)
-        return cls(key.private_bytes_raw())
+        return cls(raw_private(key))
 
     @property
     def address(self):
@@ -91,10 +99,10 @@ class NoiseX:
 
     def message(self, static, payload):
         ephemeral = X25519PrivateKey.generate()
-        out = ephemeral.public_key().public_bytes_raw()
+        out = raw_public(ephemeral.public_key())
         self.mix_hash(out)
         self.mix_key(ephemeral)
-        out += self.encrypt_and_hash(static.public_key().public_bytes_raw())
+        out += self.encrypt_and_hash(raw_public(static.public_key()))
         self.mix_key(static)
         return out + self.encrypt_and_hash(payload)
 
@@ -250,7 +258,7 @@ def extension(kind, data):
 
 def client_hello(scid, psk=None, alpn=b"godwit/1"):
     """As a node says it.  `psk`: the identity of a session to resume, with a binder that nobody can check."""
-    share = X25519PrivateKey.generate().public_key().public_bytes_raw()
+    share = raw_public(X25519PrivateKey.generate().public_key())
     parameters = b"".join(varint(k) + vector(1, v) for k, v in (
         (0x04, varint(1 << 26)), (0x05, varint(1 << 25)), (0x06, varint(1 << 25)), (0x08, varint(100)), (0x0f, scid)))
     body = extension(10, vector(2, b"\x00\x1d")) + extension(13, vector(2, b"\x08\x07")) + extension(16, vector(2, vector(1, alpn)))
