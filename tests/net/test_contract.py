@@ -28,6 +28,8 @@ PEER = {"address": TEXT, "state": TEXT, "path": (PATH, None), "streams": NUMBER,
         "heard_s": MAYBE_NUMBER}
 SERVICE = {"name": TEXT, "target": TEXT, "allow": [TEXT]}
 STREAM = {"id": TEXT, "peer": TEXT, "service": TEXT, "tx_bytes": NUMBER, "rx_bytes": NUMBER, "age_s": NUMBER, "state": TEXT}
+NETWORK = {"name": TEXT, "address": MAYBE_TEXT, "sequence": MAYBE_NUMBER, "expires": MAYBE_NUMBER, "warning": MAYBE_TEXT,
+           "member": ({"name": TEXT, "groups": list, "expires": NUMBER, "trouble": MAYBE_TEXT}, None)}
 STATUS = {"v": NUMBER, "address": TEXT, "incarnation": TEXT, "uptime_s": NUMBER, "beacons": [BEACON], "peers": [PEER],
           "services": [SERVICE], "streams": [STREAM]}
 PING = {"v": NUMBER, "seq": NUMBER, "rtt_ms": NUMBER, "path": PING_PATH}
@@ -37,7 +39,9 @@ NETCHECK = {"v": NUMBER, "udp": MAYBE_FLAG, "ipv4": {"works": MAYBE_FLAG, "seen"
             "nat": MAYBE_FLAG, "mapping": TEXT, "filtering": TEXT, "hairpinning": MAYBE_FLAG,
             "port_mapping": {"state": TEXT, "protocol": MAYBE_TEXT, "external": MAYBE_TEXT},
             "beacons": [{"address": TEXT, "endpoint": TEXT, "rtt_ms": MAYBE_NUMBER, "clock_offset_s": MAYBE_NUMBER}], "verdict": TEXT}
-BEACON_STATUS = {"v": NUMBER, "address": TEXT, "ready": TEXT, "uptime_s": NUMBER, "pid": NUMBER,
+BEACON_NETWORK = {"name": TEXT, "address": MAYBE_TEXT, "sequence": MAYBE_NUMBER, "expires": MAYBE_NUMBER, "warning": MAYBE_TEXT,
+           "member": ({"name": TEXT, "groups": list, "expires": NUMBER, "trouble": MAYBE_TEXT}, None)}
+STATUS = {"v": NUMBER, "address": TEXT, "ready": TEXT, "uptime_s": NUMBER, "pid": NUMBER,
                  "beacon": {"sessions": NUMBER, "registered": NUMBER, "channels": NUMBER, "records": NUMBER, "relayed_bytes": NUMBER,
                             "relayed_packets": NUMBER, "refused": NUMBER, "draining": FLAG, "drops": {}}}
 ERROR = {"v": NUMBER, "error": {"code": TEXT, "message": TEXT, "hint": TEXT}}
@@ -59,6 +63,17 @@ def check(value, shape, where="$"):
     else:
         wanted = shape if isinstance(shape, tuple) else (shape,)
         assert isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool)), (where, value, shape)
+
+
+def write_policy(node, *lines):
+    """The rules of its home; `policy reload` or SIGHUP makes a running node read them."""
+    os.makedirs(node.home, mode=0o700, exist_ok=True)
+    path = os.path.join(node.home, "policy")
+    with open(path + ".new", "w", encoding="utf-8") as f:
+        f.write("".join(line + "\n" for line in lines))
+    os.chmod(path + ".new", 0o600)
+    os.rename(path + ".new", path)
+    return path
 
 
 def one_object(text, shape):
@@ -255,7 +270,7 @@ def test_contract_small_ones(w):
     assert one_object(node.run("id", "--json").out, {"v": NUMBER, "address": TEXT})["address"] == node.address
     one_object(node.run("version", "--json").out, {"v": NUMBER, "version": TEXT})
     listed = one_object(node.run("help", "--json").out, {"v": NUMBER, "commands": [{"name": TEXT, "usage": TEXT, "summary": TEXT}]})
-    for command in ("id", "up", "expose", "connect", "forward", "ping", "status", "netcheck", "ticket", "beacon", "network", "bench", "debug"):
+    for command in ("id", "up", "expose", "connect", "forward", "ping", "status", "netcheck", "ticket", "beacon", "network", "policy", "bench", "debug"):
         assert command in [c["name"] for c in listed["commands"]], listed
         help_of = one_object(node.run("help", command, "--json").out,
                              {"v": NUMBER, "name": TEXT, "usage": TEXT, "options": [{"name": TEXT, "summary": TEXT}]})
@@ -270,12 +285,14 @@ def test_contract_small_ones(w):
 def test_contract_exit_codes(w):
     """0 to 5, 124 and 130; two lines on stderr, or one object on stdout."""
     w.forwarding(True)
-    beacon, server, client = Beacon(w), Node(w.a, "server"), Node(w.b, "client")
-    server.up("--beacon", beacon.text, "--allow", beacon.key)
+    beacon, server, silent, client = Beacon(w), Node(w.a, "server"), Node(w.a, "silent"), Node(w.b, "client")
+    write_policy(server, f"allow echo {client.address}")
+    server.up("--beacon", beacon.text, "--expose", "echo=7000", "--expose", "other=7001")
+    silent.up("--beacon", beacon.text, "--allow", beacon.key)
     hint = ("--beacon", beacon.text)
     cases = [(2, "usage", ("ping",)), (2, "usage", ("pnig",)), (3, "no-node", ("status",)),
              (4, "unreachable", ("ping", Node(w.b, "absent").address, "-c", "1", *hint)),
-             (5, "denied", ("ping", server.address, "-c", "1", *hint)), (5, "denied", ("connect", f"{server.address}/x", *hint)),
+             (4, "unreachable", ("ping", silent.address, "-c", "1", *hint)), (5, "denied", ("connect", f"{server.address}/other", *hint)),
              (124, "timeout", ("ping", Node(w.b, "absent").address, "-c", "1", "--timeout", "0.5", "--beacon", f"{beacon.key}@{AT}:4999/0"))]
     for code, word, argv in cases:
         r = client.run(*argv)

@@ -1,0 +1,413 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks, names, policy and the audit log, of nodes that run.
+
+The router r runs the beacon; hosts a and b reach it and nothing else."""
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+from netlab import Node, binary, wait
+from test_beacon import Beacon, echo_through
+from test_contract import FLAG, MAYBE_TEXT, NUMBER, TEXT, one_object, write_policy
+from test_moves import helper
+from test_services import two_lines
+
+BESIDE = True
+DATE = r"\d{4}-\d\d-\d\d \d\d:\d\d UTC"
+RULE = {"direction": TEXT, "service": MAYBE_TEXT, "who": TEXT, "source": TEXT}
+CHECK = {"v": NUMBER, "who": TEXT, "direction": TEXT, "service": MAYBE_TEXT, "allowed": FLAG, "rule": MAYBE_TEXT, "source": MAYBE_TEXT,
+         "why": MAYBE_TEXT, "networks": list, "running": FLAG}
+ENTRY = {"v": NUMBER, "time": TEXT, "event": TEXT, "decision": TEXT, "who": MAYBE_TEXT, "name": MAYBE_TEXT, "service": MAYBE_TEXT,
+         "path": ({"kind": TEXT}, None), "rule": MAYBE_TEXT, "why": MAYBE_TEXT, "lost": NUMBER}
+
+
+def beacon_and_ca(w, *flags):
+    """A beacon on the router, and a network acme whose CA is in the home of a node on a."""
+    w.forwarding(False)
+    beacon, ca = Beacon(w), Node(w.a, "ca")
+    ca.env["GODWIT_BEACON"] = beacon.text
+    ca.ok("network", "create", "acme", *(flags or ("--name", "ca")))
+    return beacon, ca
+
+
+def invite(ca, *flags):
+    return ca.ok("network", "invite", "acme", *flags)
+
+
+def member(host, ca, name, *flags):
+    """A home that has joined by an invite of its own."""
+    node = Node(host, name)
+    node.ok("network", "join", "-", "--name", name, data=invite(ca, "--name", name, *flags))
+    return node
+
+
+def drip_reader(node, *argv):
+    reader = node.spawn("connect", *argv, stdin=subprocess.PIPE)
+    reader.wait_out(r"^line 3$")
+    return reader
+
+
+def audit(node):
+    with open(os.path.join(node.home, "audit.jsonl"), encoding="utf-8") as f:
+        return [one_object(line, ENTRY) for line in f]
+
+
+def entries(node, **wanted):
+    return [e for e in audit(node) if all(e[k] == v for k, v in wanted.items())]
+
+
+def warnings(node):
+    status = node.status()
+    return [n["warning"] for n in status["networks"] if n["warning"]] + status["warnings"]
+
+
+def shifted(node, seconds):
+    """Its clock goes that far ahead."""
+    node.env["LD_PRELOAD"] = os.path.join(os.path.dirname(binary()), "tests", "net", "wallclock.so")
+    node.env["WALLCLOCK_AHEAD"] = str(seconds)
+    return node
+
+
+# --- the story of the README ---
+
+
+def test_trust_story(w):
+    """A network, a second machine and a CI job by invites, a database for one group, a revocation that ends a session."""
+    beacon, db = beacon_and_ca(w, "--name", "db")
+    helper(w.a, "drip", 7000, 50)
+    db.process = db.spawn("expose", "7000", "--as", "pg", "--allow", "group:dev@acme")
+    db.process.wait_out(r"to group:dev@acme\.$")
+    laptop, job = Node(w.b, "laptop"), Node(w.b, "job")
+    laptop.env.update(GODWIT_INVITE=invite(db, "--group", "dev", "--name", "laptop"), GODWIT_NAME="laptop")
+    job.env.update(GODWIT_INVITE=invite(db, "--group", "ci", "--name-prefix", "ci", "--ephemeral"), GODWIT_NAME="ci-7")
+    laptop.forward("7001", "db.acme/pg")
+    assert laptop.process.wait_out("^Forwarding tcp 127.0.0.1:7001 to pg at db.acme.$")
+    reader = w.b.spawn("python3", "-c", "import socket\ns=socket.create_connection(('127.0.0.1',7001))\n"
+                                        "while d:=s.recv(999): print(d.decode(),end='',flush=True)", name="reader")
+    reader.wait_out(r"^line 3$", 20)
+    r = job.run("connect", "db.acme/pg", data="", seconds=60)
+    two_lines(r, 4)
+    members = json.loads(db.ok("network", "members", "acme", "--json"))["members"]
+    seen = {m["name"]: m for m in members if m["seen"]}
+    assert seen["laptop"]["groups"] == ["dev"] and seen["laptop"]["by"] == "invite", members
+    del laptop.env["GODWIT_INVITE"]
+    db.ok("network", "revoke", "acme", laptop.address)
+    at = time.monotonic()
+    assert reader.wait(5) is not None and time.monotonic() - at < 2, reader.err()
+    wait(lambda: "denied" in laptop.process.err() or "not allow" in laptop.process.err(), 5, "the forward to say why")
+    assert entries(db, event="open", decision="allow", service="pg")[0]["name"] == "laptop.acme", audit(db)
+    assert entries(db, event="open")[0]["rule"] == "allow pg group:dev@acme", audit(db)
+
+
+def test_trust_cold_start(w):
+    """An empty home and an invite in the environment are enough; the word is wiped there."""
+    beacon, ca = beacon_and_ca(w)
+    helper(w.a, "echo", 7000)
+    ca.up("--expose", "echo=7000", "--allow", "network:acme")
+    word = invite(ca, "--name-prefix", "ci")
+    job = Node(w.b, "job")
+    job.env.update(GODWIT_INVITE=word, GODWIT_NAME="ci-1", GODWIT_IDENTITY="ephemeral")
+    r = job.run("connect", "ca.acme/echo", data="from a job", seconds=30)
+    assert r.code == 0 and r.out == "from a job", repr(r)
+    resident = Node(w.b, "resident")
+    resident.env.update(GODWIT_INVITE=word)
+    resident.up()
+    with open(f"/proc/{resident.process.pid}/environ", encoding="utf-8") as f:
+        assert word not in f.read()
+    state = resident.status()["networks"][0]
+    assert state["name"] == "acme" and state["member"]["trouble"] is None and state["warning"] is None, state
+    assert resident.status()["beacons"][0]["own"], "the beacon of the invite"
+    wait(lambda: resident.status()["networks"][0]["sequence"], 10, "the manifest to come from the beacon")
+    assert word not in json.dumps(json.loads(resident.ok("config", "--json"))), "config shows no secret"
+    resident.process.stop()
+    resident.up()
+    assert len(json.loads(resident.ok("network", "show", "--json"))["networks"]) == 1
+    text = resident.ok("status")
+    assert re.search(rf"^network acme: member, until {DATE}$", text, re.M), text
+
+
+def test_trust_bad_invites(w):
+    """A word that is none, a name that it does not permit, an invite that has expired: said at the start."""
+    beacon, ca = beacon_and_ca(w)
+    node = Node(w.b, "node")
+    for word, name, why, code in (("iabc", "", "invite", 2), (invite(ca, "--name", "db"), "web", "does not permit the name web", 1),
+                                  (invite(ca, "--name", "db"), "no_name", "no name for a member", 2)):
+        node.env.update(GODWIT_INVITE=word, GODWIT_NAME=name)
+        r = node.run("up")
+        two_lines(r, code)
+        assert why in r.err and word not in r.err, r.err
+    shifted(node, 3 * 86400)
+    node.env.update(GODWIT_INVITE=invite(ca), GODWIT_NAME="")
+    r = node.run("up")
+    two_lines(r, 1)
+    assert "the invite has expired" in r.err, r.err
+    two_lines(node.run("up", "--invite", "iabc"), 2)
+
+
+# --- policy ---
+
+
+def test_trust_reload_ends_streams(w):
+    """SIGHUP: what the rules no longer allow ends at once, the rest goes on; a broken file changes nothing."""
+    beacon, server = beacon_and_ca(w, "--name", "server")
+    helper(w.a, "drip", 7000, 50)
+    one, two = member(w.b, server, "one", "--group", "dev"), member(w.b, server, "two", "--group", "ops")
+    write_policy(server, "allow drip group:dev group:ops # both")
+    server.up("--expose", "drip=7000")
+    assert "nobody may use" not in server.process.err()
+    readers = [drip_reader(node, "server.acme/drip") for node in (one, two)]
+    write_policy(server, "allow drip group:dev", "alow drip any")
+    server.process.signal(signal.SIGHUP)
+    wait(lambda: "policy:2: there is no rule \"alow\"" in server.process.err(), 5, "the mistake to be told")
+    two_lines(server.run("policy", "reload"), 2)
+    count = readers[1].out().count("\n")
+    wait(lambda: readers[1].out().count("\n") > count + 3, 5, "the old rules to hold")
+    write_policy(server, "allow drip group:dev")
+    server.process.signal(signal.SIGHUP)
+    at = time.monotonic()
+    assert readers[1].wait(5) == 5 and time.monotonic() - at < 2, readers[1].err()
+    count = readers[0].out().count("\n")
+    wait(lambda: readers[0].out().count("\n") > count + 3, 5, "the other stream to go on")
+    server.process.stop()
+    write_policy(server, "allow")
+    r = server.run("up", "--expose", "drip=7000")
+    two_lines(r, 2)
+    assert f"{server.home}/policy:1: it says no service" in r.err, r.err
+
+
+def test_trust_policy_check(w):
+    """check names the rule, or says why none; with a node by what the peer has shown, without by its key."""
+    beacon, server = beacon_and_ca(w, "--name", "server")
+    helper(w.a, "echo", 7000)
+    client = member(w.b, server, "client", "--group", "dev")
+    write_policy(server, "allow echo group:dev", f"allow web {client.address}")
+
+    def check(code, *argv):
+        r = server.run("policy", "check", *argv, "--json")
+        assert r.code == code and r.err == "", repr(r)
+        return one_object(r.out, CHECK)
+
+    found = check(5, client.address, "echo")
+    assert not found["running"] and found["why"] == "no rule allows it" and found["rule"] is None, found
+    assert check(0, client.address, "echo", "--group", "dev@acme")["rule"] == "allow echo group:dev@acme"
+    assert check(0, client.address, "web")["source"] == f"{server.home}/policy:2"
+    assert check(0, "--dial", client.address)["why"] == "there is no dial rule: every node may be dialled"
+    two_lines(server.run("policy", "check", "client.acme", "echo"), 3)
+    two_lines(server.run("policy", "check", client.address), 2)
+    two_lines(server.run("policy", "check", "nobody", "echo"), 2)
+    server.up("--expose", "echo=7000", "--allow", "group:ops")
+    assert check(5, client.address, "echo")["running"]
+    client.up()
+    assert client.ok("connect", "server.acme/echo", data="x") == "x"
+    found = check(0, "client.acme", "echo")
+    assert found["who"] == client.address and found["networks"] == [{"network": "acme", "name": "client", "groups": ["dev"]}], found
+    assert server.ok("policy", "check", client.address, "echo").startswith(f"allowed: allow echo group:dev@acme  ({server.home}/policy:1)\n")
+    shown = one_object(server.ok("policy", "show", "--json") + "\n", {"v": NUMBER, "rules": [RULE], "dial": TEXT, "running": FLAG})
+    assert {(r["service"], r["who"], r["source"]) for r in shown["rules"]} >= {
+        ("echo", "group:ops@acme", "flag --allow"), ("echo", "group:dev@acme", f"{server.home}/policy:1")}, shown
+    assert re.search(r"^allow +echo +group:ops@acme +flag --allow$", server.ok("policy", "show"), re.M)
+
+
+def test_trust_dial_rule(w):
+    """As soon as there is a dial rule nobody else is dialled: exit 5, and nothing is sent."""
+    beacon, server = beacon_and_ca(w, "--name", "server", "--group", "servers")
+    helper(w.a, "echo", 7000)
+    other = Node(w.a, "other").up("--beacon", beacon.text, "--expose", "echo=7000", "--allow", "any")
+    server.up("--expose", "echo=7000", "--allow", "network:acme")
+    client = member(w.b, server, "client")
+    write_policy(client, "dial group:servers@acme")
+    client.env["GODWIT_BEACON"] = beacon.text
+    r = client.run("connect", f"{other.address}/echo", data="x")
+    two_lines(r, 5)
+    assert "own policy" in r.err and "policy check --dial" in r.err, r.err
+    assert client.run("connect", f"{other.address}/echo", "--json", data="x").code == 5
+    client.up()
+    r = client.run("policy", "check", "--dial", other.address)
+    assert r.code == 5 and r.out.startswith("denied: there are dial rules, and none is about it\n"), repr(r)
+    write_policy(client, f"dial {server.address} {other.address}")
+    assert "1 rules" in client.ok("policy", "reload") or "2 rules" in client.ok("policy", "reload")
+    assert client.ok("connect", "server.acme/echo", data="x") == "x"
+    assert client.ok("connect", f"{other.address}/echo", data="y") == "y"
+
+
+# --- names ---
+
+
+def test_trust_name_moves(w):
+    """A forward follows a name to another key, and may start before anything answers."""
+    beacon, ca = beacon_and_ca(w)
+    helper(w.a, "echo", 7000)
+    client = member(w.b, ca, "client")
+    client.forward("7001", "db.acme/echo", "--beacon", f"{beacon.key}@10.1.1.1:4999/0")
+    client.process.wait_out("^Forwarding tcp 127.0.0.1:7001 to echo at db.acme.$")
+    wait(lambda: "nobody can be asked for the name db.acme" in client.process.err(), 15, "the search to fail")
+    client.process.stop()
+    first, second = member(w.a, ca, "db"), Node(w.a, "db2")
+    second.ok("network", "join", "-", "--name", "db", data=invite(ca, "--name", "db"))
+    first.up("--expose", "echo=7000", "--allow", "network:acme")
+    client.forward("7001", "db.acme/echo")
+    echo_through(w.b, 7001)
+    assert client.peer()["address"] == first.address
+    first.process.stop()
+    second.up("--expose", "echo=7000", "--allow", "network:acme")
+
+    def answered():
+        r = w.b.run("python3", "-c", "import socket\ns=socket.create_connection(('127.0.0.1',7001),5); s.settimeout(5)\n"
+                                     "s.sendall(b'x'); assert s.recv(1)==b'x'", seconds=40)
+        return r.code == 0
+    wait(answered, 60, "the other node of that name to answer")
+
+
+def test_trust_ambiguous_name(w):
+    """Two members of invites claim one name: neither is taken, loudly; one that a CA has signed wins."""
+    beacon, ca = beacon_and_ca(w)
+    helper(w.a, "echo", 7000)
+    client = member(w.b, ca, "client")
+    nodes = [Node(w.a, f"db{i}") for i in range(2)]
+    for node in nodes:
+        node.ok("network", "join", "-", "--name", "db", data=invite(ca, "--name", "db"))
+        node.up("--expose", "echo=7000", "--allow", "network:acme")
+    client.up()
+
+    def ping():
+        return client.run("ping", "db.acme", "-c", "1", seconds=40)
+    wait(lambda: ping().code == 1, 20, "both to be known")
+    r = ping()
+    two_lines(r, 1)
+    assert "two members of acme claim the name db: neither is taken" in r.err, r.err
+    for what, code, why in (("nobody.acme", 4, "no member of acme is called nobody"), ("db.other", 2, "no network \"other\"")):
+        r = client.run("ping", what, "-c", "1", seconds=40)
+        two_lines(r, code)
+        assert why in r.err, r.err
+    nodes[1].process.stop()
+    word = ca.ok("network", "invite", "acme", "--for", nodes[1].address, "--name", "db")
+    nodes[1].ok("network", "join", word)
+    nodes[1].up("--expose", "echo=7000", "--allow", "network:acme")
+    wait(lambda: ping().code == 0, 20, "the one that a CA has signed to win")
+    assert f"from {nodes[1].address[:5]}" in ping().out
+
+
+# --- time ---
+
+
+def test_trust_expired_certificate(w):
+    """A certificate ends: the stream with it, the status says so, and it is renewed where it can be."""
+    beacon, server = beacon_and_ca(w, "--name", "server")
+    helper(w.a, "drip", 7000, 50)
+    server.up("--expose", "drip=7000", "--allow", "group:dev@acme")
+    short = invite(server, "--name", "short", "--group", "dev", "--lifetime", "60", "--expires", "60")
+    client = shifted(Node(w.b, "client"), -55)
+    client.ok("network", "join", "-", "--name", "short", data=short)
+    client.up()
+    reader = drip_reader(client, "server.acme/drip")
+    at = time.monotonic()
+    assert reader.wait(70) == 5 and time.monotonic() - at < 65, reader.err()
+    assert entries(server, event="end", service="drip")[0]["why"], audit(server)
+    assert any("certificate of acme expires at" in x and "cannot be renewed: the invite" in x for x in warnings(client)), warnings(client)
+    assert "cannot be renewed" in client.process.err() and "warning: this node's certificate" in client.ok("status")
+
+
+def test_trust_renewal(w):
+    """After half of its validity a node renews its certificate by its invite, and goes on."""
+    beacon, server = beacon_and_ca(w, "--name", "server")
+    helper(w.a, "drip", 7000, 50)
+    server.up("--expose", "drip=7000", "--allow", "group:dev@acme")
+    client = Node(w.b, "client")
+    client.ok("network", "join", "-", "--name", "short", data=invite(server, "--name", "short", "--group", "dev", "--lifetime", "60"))
+    client.up()
+    reader = drip_reader(client, "server.acme/drip")
+    until = client.status()["networks"][0]["member"]["expires"]
+    wait(lambda: client.status()["networks"][0]["member"]["expires"] > until + 20, 45, "the renewal")
+    count = reader.out().count("\n")
+    time.sleep(max(0, until + 2 - time.time()))
+    wait(lambda: reader.out().count("\n") > count + 20, 10, "the stream to go on")
+    assert warnings(client) == [], warnings(client)
+
+
+def test_trust_clocks(w):
+    """Ten minutes do not matter; an hour is told, and peers do not answer."""
+    beacon, server = beacon_and_ca(w, "--name", "server")
+    helper(w.a, "echo", 7000)
+    server.up("--expose", "echo=7000", "--allow", "network:acme")
+    word = invite(server)
+    for seconds, good in ((600, True), (-590, True), (-3600, False), (3600, False)):
+        client = Node(w.b, f"client{seconds}")
+        client.ok("network", "join", "-", data=word)
+        shifted(client, seconds)
+        client.up()
+        r = client.run("connect", "server.acme/echo", data="x", seconds=60)
+        if good:
+            assert r.code == 0 and r.out == "x", (seconds, r)
+        else:
+            side = "behind" if seconds < 0 else "ahead of"
+            text = f"this host's clock is 1h {side} the beacon's (10.1.1.1:4443): peers will not answer"
+            assert r.code != 0 and text in warnings(client), (r, warnings(client))
+            assert client.process.err().count(text) == 1 and f"warning: {text}" in client.ok("status"), client.process.err()
+        client.process.stop()
+
+
+# --- the audit log ---
+
+
+def test_trust_audit(w):
+    """A line for each decision: a stranger's knock, a stream taken, one refused, one ended, a certificate that does not hold."""
+    beacon, server = beacon_and_ca(w, "--name", "server")
+    helper(w.a, "echo", 7000)
+    client, stranger = member(w.b, server, "client"), Node(w.b, "stranger")
+    for node in (client, stranger):
+        node.env["GODWIT_BEACON"] = beacon.text
+    write_policy(server, "allow echo network:acme")
+    server.up("--expose", "echo=7000", "--expose", "web=7001")
+    assert client.ok("connect", "server.acme/echo", data="four") == "four"
+    assert client.run("connect", "server.acme/web", data="x").code == 5
+    assert stranger.run("connect", f"{server.address}/echo", data="x").code == 4
+    path = os.path.join(server.home, "audit.jsonl")
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    wait(lambda: entries(server, event="end"), 5, "the end of the stream")
+    taken = entries(server, event="open", decision="allow")
+    assert len(taken) == 1 and taken[0]["who"] == client.address and taken[0]["name"] == "client.acme" and taken[0]["service"] == "echo"
+    assert taken[0]["rule"] == "allow echo network:acme" and taken[0]["path"]["kind"] in ("relay", "direct"), taken
+    refused = entries(server, event="open", decision="deny")
+    assert refused and refused[0]["service"] == "web" and refused[0]["who"] == client.address and refused[0]["why"], audit(server)
+    ended = entries(server, event="end")[0]
+    assert ended["rx_bytes"] == 4 and ended["tx_bytes"] == 4 and ended["name"] == "client.acme", ended
+    knocks = entries(server, event="knock", decision="deny")
+    assert knocks and knocks[0]["who"] == stranger.address and knocks[0]["why"], audit(server)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", ended["time"])
+    client.ok("network", "export", "acme")
+    server.ok("network", "revoke", "acme", client.address)
+    assert client.run("connect", f"{server.address}/echo", data="x", seconds=40).code == 4
+    wait(lambda: entries(server, event="certificate"), 5, "the certificate to be refused")
+    assert entries(server, event="certificate")[0]["decision"] == "deny" and "revoked" in entries(server, event="certificate")[0]["why"]
+    assert not os.path.exists(os.path.join(client.home, "audit.jsonl")), "one-shots write none"
+
+
+def test_trust_audit_cannot_be_written(w):
+    """It is told once, and the node goes on; a file that cannot be opened at all is refused at the start."""
+    node = Node(w.a, "node")
+    r = node.run("up", "--audit", "/no/where/audit")
+    two_lines(r, 1)
+    assert "audit log /no/where/audit" in r.err, r.err
+    node.up("--audit", "none")
+    assert not os.path.exists(os.path.join(node.home, "audit.jsonl"))
+
+
+def test_trust_damaged_network(w):
+    """What is wrong with one network is told, and the others are used."""
+    node = Node(w.a, "node")
+    for name in ("one", "two"):
+        node.ok("network", "create", name)
+    with open(os.path.join(node.home, "networks", "one", "manifest"), "wb") as f:
+        f.write(b"nonsense")
+    node.up("--allow", "network:one", "--expose", "echo=7000")
+    assert "network one is not loaded" in node.process.err() and "is damaged" in node.process.err(), node.process.err()
+    found = {n["name"]: n for n in node.status()["networks"]}
+    assert found["one"]["warning"] and found["one"]["address"] is None and found["two"]["warning"] is None, found
+    node.ok("network", "create", "three")
+    wait(lambda: len(node.status()["networks"]) == 3, 5, "the running node to be told")
+    subprocess.run(["rm", "-r", os.path.join(node.home, "networks", "three")], check=True)
+    node.process.signal(signal.SIGHUP)
+    wait(lambda: len(node.status()["networks"]) == 2, 5, "what is gone to be dropped")
