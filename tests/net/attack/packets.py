@@ -316,10 +316,13 @@ def secrets_of(path):
 # --- networks ---
 
 
-def chain(signer, network, member, name=None, groups=(), begin=None, lasts=3600, parent=b"", serial=None):
-    """A certificate chain: of a CA (`parent` empty), or of a delegate, whose link `parent` is."""
+DELEGATE = 1
+
+
+def chain(signer, network, member, name=None, groups=(), begin=None, lasts=3600, parent=b"", flags=0):
+    """A certificate chain: of a CA (`parent` empty), or of a delegate, whose chain `parent` is."""
     begin = int(time.time()) if begin is None else begin
-    link = member + (serial or os.urandom(8)) + struct.pack(">II", begin, begin + lasts) + b"\0"
+    link = member + os.urandom(8) + struct.pack(">II", begin, begin + lasts) + bytes([flags])
     link += (b"\x01" + vector(1, name.encode()) if name else b"") + b"".join(b"\x02" + vector(1, g.encode()) for g in groups)
     link += signer.signer.sign(b"godwit certificate v1" + network + link)
     head = parent or b"\x01" + network + signer.key[:4]
