@@ -39,7 +39,7 @@ bool link_hear_knock(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
 	if (hd->dcid.datalen != KNOCK_DCID ||
 	    knock_open(&k, h->self, hd->dcid.data, token.base, token.len, wall_ms) != KNOCK_OK ||
 	    !h->knows(h, k.key) ||
-	    !knock_seen_add(&h->seen, hd->dcid.data, k.wall_ms, wall_ms, h->seen_seed))
+	    !knock_seen_add(&h->seen, hd->dcid.data, k.key, k.wall_ms, wall_ms, h->seen_seed))
 		return false;
 	memcpy(l->key, k.key, KEY_SIZE);
 	l->knocked = true;

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from netlab import Node, wait
+from netlab import Node, binary, wait
 from packets import Identity, key_of
 from test_moves import helper
 
@@ -153,3 +153,29 @@ class Target:
 
     def peers(self):
         return self.server.status()["peers"]
+
+
+# --- floods ---
+
+
+def flood_file(w, name, packets):
+    path = os.path.join(w.dir, name)
+    with open(path, "wb") as f:
+        for p in packets:
+            f.write(struct.pack(">H", len(p)) + p)
+    return path
+
+
+class Flood:
+    """`flood`, from the router, with sources in 198.18.0.0/15 unless `sources` says others."""
+
+    def __init__(self, w, to, path, rate, seconds, random=(0, 0), sources=("198.18.0.0", 15)):
+        program = os.path.join(os.path.dirname(os.path.realpath(binary())), "..", "..", "tests", "net", "flood")
+        self.rate, self.seconds = rate, seconds
+        self.process = w.r.spawn(program, sources[0], str(sources[1]), to[0], str(to[1]), str(rate), str(seconds), path,
+                                 str(random[0]), str(random[1]), name="flood")
+        self.process.wait_out("^flooding$")
+
+    def sent(self):
+        """The datagrams a second, when it is over."""
+        return int(self.process.wait_out(r"^sent (\d+)$", self.seconds + 10)[1]) / self.seconds

@@ -219,26 +219,60 @@ class Long:
         self.packet = data[:self.at + n]
 
 
-def crypto_frames(frames):
-    """(offset, bytes) of each CRYPTO frame, of frames that a handshake's packets hold."""
+VARINTS = {0: 0, 1: 0, 0x04: 3, 0x05: 2, 0x10: 1, 0x11: 2, 0x12: 1, 0x13: 1, 0x14: 1, 0x15: 2, 0x16: 1, 0x17: 1, 0x19: 1, 0x1e: 0}
+CRYPTO, HANDSHAKE_DONE = 0x06, 0x1e
+
+
+def frames_of(data):
+    """(kind, offset, bytes) of each frame of a packet (RFC 9000, section 19); the last two of STREAM and CRYPTO."""
     at = 0
-    while at < len(frames):
-        kind, at = read_varint(frames, at)
-        if kind in (0, 1):  # PADDING, PING
-            continue
-        if kind in (2, 3):  # ACK
-            _, at = read_varint(frames, at)
-            _, at = read_varint(frames, at)
-            ranges, at = read_varint(frames, at)
-            for _ in range(1 + 2 * ranges + (3 if kind == 3 else 0)):
-                _, at = read_varint(frames, at)
-        elif kind == 6:
-            offset, at = read_varint(frames, at)
-            size, at = read_varint(frames, at)
-            yield offset, frames[at:at + size]
-            at += size
+
+    def number():
+        nonlocal at
+        value, at = read_varint(data, at)
+        return value
+
+    def text(size):
+        nonlocal at
+        at += size
+        return data[at - size:at]
+    while at < len(data):
+        kind = number()
+        offset, body = 0, b""
+        if kind in VARINTS:
+            for _ in range(VARINTS[kind]):
+                number()
+        elif kind in (2, 3):  # ACK
+            number(), number()
+            for _ in range(1 + 2 * number() + (3 if kind == 3 else 0)):
+                number()
+        elif kind == CRYPTO:
+            offset = number()
+            body = text(number())
+        elif kind & ~7 == 0x08:  # STREAM
+            number()
+            offset = number() if kind & 4 else 0
+            body = text(number() if kind & 2 else len(data) - at)
+        elif kind == 0x07:
+            text(number())
+        elif kind == 0x18:
+            number(), number()
+            text(text(1)[0] + 16)
+        elif kind in (0x1a, 0x1b):
+            text(8)
+        elif kind in (0x1c, 0x1d):  # CONNECTION_CLOSE
+            number(), number() if kind == 0x1c else 0
+            text(number())
+        elif kind in (0x30, 0x31):
+            text(number() if kind == 0x31 else len(data) - at)
         else:
-            return  # what comes behind is none of ours
+            raise ValueError(f"no frame of QUIC v1: {kind:#x}")
+        yield kind, offset, body
+
+
+def crypto_frames(data):
+    """(offset, bytes) of each CRYPTO frame."""
+    return [(offset, body) for kind, offset, body in frames_of(data) if kind == CRYPTO]
 
 
 def crypto_frame(data):
