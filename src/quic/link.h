@@ -94,6 +94,7 @@ struct link {
 	uint8_t key
 		[KEY_SIZE]; /* of the other side: client, and server of one that knocked: whom to expect */
 	bool knocked; /* server */
+	uint64_t knock_ms;
 	struct tls_session tls;
 	ngtcp2_conn *quic;
 	int liberr;

@@ -84,6 +84,15 @@ static bool is_heard(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
 	return false;
 }
 
+/* Once only.  Who gets a Retry comes again with the same knock if that is lost. */
+static bool is_first_time(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
+{
+	if (!l->knocked || link_is_new_knock(l, hd, now))
+		return true;
+	l->host->drop_knock++;
+	return false;
+}
+
 /* False: out of memory, or TLS failed. */
 static bool start_server(struct link *l, const ngtcp2_pkt_hd *hd, const ngtcp2_cid *odcid,
 			 gw_time now)
@@ -125,7 +134,7 @@ static struct link *link_accept(struct link_host *h, const struct path *path,
 		link_free(l);
 		return NULL;
 	}
-	if (!start_server(l, hd, &odcid, now)) {
+	if (!is_first_time(l, hd, now) || !start_server(l, hd, &odcid, now)) {
 		if (h->admit)
 			h->on_closed(l, now);
 		link_free(l);

@@ -38,10 +38,18 @@ bool link_hear_knock(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
 
 	if (hd->dcid.datalen != KNOCK_DCID ||
 	    knock_open(&k, h->self, hd->dcid.data, token.base, token.len, wall_ms) != KNOCK_OK ||
-	    !h->knows(h, k.key) ||
-	    !knock_seen_add(&h->seen, hd->dcid.data, k.key, k.wall_ms, wall_ms, h->seen_seed))
+	    !h->knows(h, k.key))
 		return false;
 	memcpy(l->key, k.key, KEY_SIZE);
+	l->knock_ms = k.wall_ms;
 	l->knocked = true;
 	return true;
+}
+
+bool link_is_new_knock(const struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
+{
+	struct link_host *h = l->host;
+
+	return knock_seen_add(&h->seen, hd->dcid.data, l->key, l->knock_ms, h->wall_ms(h, now),
+			      h->seen_seed);
 }

@@ -183,6 +183,25 @@ static void test_retry(void **state)
 	assert_int_equal(net_stats(w).retries, 1);
 }
 
+/* Who has lost it says the same again. */
+static void test_lost_retry(void **state)
+{
+	struct addr a = { .family = ADDR_V4, .port = 999, .ip = { 192, 0, 2, 77 } };
+
+	(void)state;
+	w->config.limits.unproven = 0;
+	net_start(w);
+	w->c[0].cut = true;
+	net_dial(w, 0);
+	net_run(w, 10 * GW_MSEC);
+	for (size_t i = 1; i <= 3; i++) {
+		net_send_from(w, &a, BEACON_MAIN, w->c[0].initial, w->c[0].initial_len,
+			      w->c[0].initial_len);
+		net_run(w, 10 * GW_MSEC);
+		assert_int_equal(net_stats(w).retries, i);
+	}
+}
+
 static void test_strangers_take_no_place(void **state)
 {
 	struct addr a = { .family = ADDR_V4, .port = 999, .ip = { 192, 0, 2, 1 } };
@@ -334,6 +353,7 @@ int main(void)
 		TEST(test_replay),
 		TEST(test_changed_knock),
 		TEST(test_retry),
+		TEST(test_lost_retry),
 		TEST(test_strangers_take_no_place),
 		TEST(test_address_requests),
 		TEST(test_other_datagrams),
