@@ -8,7 +8,8 @@ _godwit_help() {
 	local program=$1
 
 	shift
-	GODWIT_CONFIG='' GODWIT_PARK='' GODWIT_UDP_IDLE='' GODWIT_CONGESTION='' GODWIT_BEACON='' GODWIT_RELAY_ONLY='' \
+	GODWIT_CONFIG='' GODWIT_PARK='' GODWIT_UDP_IDLE='' GODWIT_CONGESTION='' GODWIT_BEACON='' GODWIT_RELAY_ONLY='' GODWIT_INVITE='' \
+		GODWIT_NO_SANDBOX='' \
 		"$program" help "$@" --home /dev/null 2>/dev/null
 }
 
@@ -96,7 +97,10 @@ _godwit_value() {
 	--store) _godwit_words memory "$2" ;;
 	--tls-listen) _godwit_words none "$2" ;;
 	--for) _godwit_words "$(_godwit_names "$3")" "$2" ;;
-	--allow) _godwit_words "any"$'\n'"$(_godwit_names "$3")" "$2" ;;
+	--allow) _godwit_words $'any\nnetwork:\ngroup:\n'"$(_godwit_names "$3")" "$2" ;;
+	--dial) _godwit_words "$(_godwit_names "$3")" "$2" ;;
+	--policy) _godwit_paths f "$2" ;;
+	--audit) _godwit_words none "$2" ;;
 	--identity) _godwit_source "$2" $'\nephemeral' ;;
 	esac
 }
@@ -156,6 +160,8 @@ _godwit() {
 		help,0) _godwit_words "$(_godwit_commands "$program")" "$cur" ;;
 		debug,0) _godwit_words $'move\nbreak\nrebind' "$cur" ;;
 		ticket,0) _godwit_words show "$cur" ;;
+		policy,0) _godwit_words $'show\ncheck\nreload' "$cur" ;;
+		policy,1) [[ ${position[0]} == check ]] && _godwit_words "$(_godwit_names "$home")" "$cur" ;;
 		network,0) _godwit_words $'create\nshow\ninvite\njoin\nmembers\nrevoke\nrenew\nexport' "$cur" ;;
 		network,1)
 			case ${position[0]} in

@@ -203,6 +203,8 @@ typedef struct godwit_ticket {
 	char endpoints[8][GODWIT_ENDPOINT_SIZE];
 	size_t beacon_count;
 	char beacons[2][GODWIT_BEACON_SIZE]; /* where it is registered */
+	bool has_courtesy;
+	uint8_t courtesy[8]; /* who shows it is told of a refusal; docs/protocol.md, section 19 */
 } godwit_ticket;
 
 /* A ticket for this node, with its home and spare beacon; `service` may be NULL. */

@@ -174,7 +174,7 @@ static void init_links(struct beacon *b)
 	h->half_open_max = b->limits.half_open;
 	h->queued_max = b->limits.frame_bytes;
 	h->answer = answer;
-	h->self = &b->knock_self;
+	h->self = b->knock_self;
 	h->wall_ms = wall_ms;
 	h->knows = b->silent ? knows : NULL;
 	h->admit = session_admit;
@@ -192,6 +192,15 @@ struct beacon *beacon_new(const struct beacon_config *c, gw_time now)
 
 	if (!b)
 		return NULL;
+	b->identity = identity_new();
+	b->knock_self = secret_new(sizeof(*b->knock_self));
+	if (!b->identity || !b->knock_self) {
+		secret_free(b->knock_self);
+		identity_free(b->identity);
+		free(b);
+		return NULL;
+	}
+	*b->identity = *c->identity;
 	b->rng = c->rng;
 	b->limits = c->limits;
 	b->alternate_port = c->alternate_port;
@@ -200,9 +209,9 @@ struct beacon *beacon_new(const struct beacon_config *c, gw_time now)
 	b->wall_at = b->started = now;
 	init_tables(b);
 	init_links(b);
-	if (knock_self_init(&b->knock_self, c->identity) < 0 ||
-	    tls_init(&b->tls, c->identity) < 0) {
-		knock_self_wipe(&b->knock_self);
+	if (knock_self_init(b->knock_self, b->identity) < 0 || tls_init(&b->tls, b->identity) < 0) {
+		secret_free(b->knock_self);
+		identity_free(b->identity);
 		free(b);
 		return NULL;
 	}
@@ -256,7 +265,8 @@ void beacon_free(struct beacon *b)
 	heap_clear(&b->timers);
 	heap_clear(&b->idle);
 	tls_clear(&b->tls);
-	knock_self_wipe(&b->knock_self);
+	identity_free(b->identity);
+	secret_free(b->knock_self);
 	free(b);
 }
 

@@ -62,7 +62,7 @@ struct beacon_limits {
 /* --- making one --- */
 
 struct beacon_config {
-	const struct identity *identity;  /* borrowed while beacon_new() runs */
+	const struct identity *identity;  /* copied */
 	struct rng *rng;                  /* borrowed */
 	const uint8_t (*allow)[KEY_SIZE]; /* copied; n_allow 0: anybody */
 	size_t n_allow;

@@ -232,8 +232,9 @@ bool beacon_queue(struct beacon *b, const struct path *path, const uint8_t *data
 
 struct beacon {
 	struct link_host links;
+	struct identity *identity; /* identity_new() */
 	struct tls_context tls;
-	struct knock_self knock_self;
+	struct knock_self *knock_self;
 	bool silent;
 	struct rng *rng;
 	struct beacon_limits limits;

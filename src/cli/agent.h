@@ -8,6 +8,7 @@
 #define GODWIT_CLI_AGENT_H
 
 #include "cli/home.h"
+#include "cli/sandbox.h"
 #include "cli/who.h"
 #include "service/service.h"
 
@@ -38,6 +39,9 @@ enum beacon_verdict agent_judge_beacons(const struct agent *a, const godwit_tick
 					size_t size);
 /* Why a beacon is down. */
 const char *beacon_trouble(int error);
+
+/* For its status. */
+void agent_set_sandbox(struct agent *a, enum sandbox state);
 
 /* What the settings and the home say `up` is to serve. */
 int agent_serve_settings(struct agent *a, const struct settings *s, struct failure *f);

@@ -74,6 +74,7 @@ struct agent {
 	agent_fatal_fn *fatal;
 	void *user;
 	bool relay_only;
+	enum sandbox sandbox;
 	gw_time udp_idle;
 	size_t n_beacons;      /* of our own */
 	agent_ready_fn *ready; /* NULL: nobody waits, or it was told */
@@ -125,16 +126,22 @@ void agent_person(const struct agent *a, const uint8_t key[GODWIT_KEY_SIZE], str
 int agent_load_networks(struct agent *a, struct failure *f);
 void agent_drop_networks(struct agent *a);
 void agent_take_manifest(struct agent *a, const uint8_t key[GODWIT_KEY_SIZE]);
-/* What is due: renewals, warnings. */
-void agent_look_networks(struct agent *a);
-/* The beacons have told of it. */
-void agent_look_clock(struct agent *a);
 /* What the chain in the home says of this node. */
 void agent_take_own(const struct agent *a, struct agent_network *w, const struct home_network *n);
 json_t *agent_describe_networks(const struct agent *a);
 json_t *agent_describe_warnings(const struct agent *a);
 json_t *agent_describe_members(const struct agent *a, const uint8_t network[GODWIT_KEY_SIZE]);
 const struct agent_network *agent_find_network(const struct agent *a, const char *label);
+bool agent_network_info(const struct agent *a, const struct agent_network *w,
+			godwit_network_info *out);
+
+/* --- agent_expiry.c --- */
+
+/* What is due: renewals, warnings. */
+void agent_look_networks(struct agent *a);
+/* The beacons have told of it. */
+void agent_look_clock(struct agent *a);
+uint32_t agent_wall_s(void);
 /* `now_s`: wall clock.  An empty message: all is well. */
 void warn(struct warning *w, uint32_t now_s, const char *message, const char *hint);
 

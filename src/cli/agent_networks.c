@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The networks of the home, in the running node: loading, what expires, what to say of it. */
+/* The networks of the home, in the running node. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,36 +8,6 @@
 #include "cli/agent_internal.h"
 #include "cli/network_internal.h"
 #include "cli/text.h"
-
-#define LOOK_EVERY (60 * GW_SEC)
-
-enum {
-	DAY_S = 24 * 3600,
-	RENEW_MANIFEST_S = 15 * DAY_S, /* left of its validity */
-	CLOCK_WRONG_MS = 10 * 60 * 1000,
-};
-
-static uint32_t wall_s(void)
-{
-	return (uint32_t)(loop_wall_clock_ms() / 1000);
-}
-
-void warn(struct warning *w, uint32_t now_s, const char *message, const char *hint)
-{
-	bool same = strcmp(w->message, message) == 0;
-
-	snprintf(w->message, sizeof(w->message), "%s", message);
-	snprintf(w->hint, sizeof(w->hint), "%s", hint);
-	if (!*message || (same && now_s - w->told_s < DAY_S))
-		return;
-	w->told_s = now_s;
-	fprintf(stderr, "godwit: %s\n  try: %s\n", w->message, w->hint);
-}
-
-static void all_is_well(struct warning *w)
-{
-	warn(w, 0, "", "");
-}
 
 /* --- loading --- */
 
@@ -146,12 +116,12 @@ static void take_in(struct agent *a, struct agent_network *w, const struct home_
 	agent_take_own(a, w, n);
 	w->known = set_in_node(a, w, n, &why) == 0;
 	if (w->known) {
-		all_is_well(&w->damage);
+		warn(&w->damage, 0, "", "");
 		adopt_beacons(a, n);
 		return;
 	}
 	snprintf(message, sizeof(message), "network %s is not used: %s", w->label, why);
-	warn(&w->damage, wall_s(), message, "godwit network show, or join it again");
+	warn(&w->damage, agent_wall_s(), message, "godwit network show, or join it again");
 }
 
 static void load_one(struct agent *a, const char *label)
@@ -168,7 +138,7 @@ static void load_one(struct agent *a, const char *label)
 
 		snprintf(message, sizeof(message), "network %s is not loaded: %.300s", label,
 			 f.message);
-		warn(&w->damage, wall_s(), message, f.hint);
+		warn(&w->damage, agent_wall_s(), message, f.hint);
 		return;
 	}
 	take_in(a, w, &n);
@@ -268,9 +238,10 @@ void agent_take_manifest(struct agent *a, const uint8_t key[GODWIT_KEY_SIZE])
 	agent_look_networks(a);
 }
 
-/* --- what expires --- */
+/* --- as JSON --- */
 
-static bool get_info(const struct agent *a, const struct agent_network *w, godwit_network_info *out)
+bool agent_network_info(const struct agent *a, const struct agent_network *w,
+			godwit_network_info *out)
 {
 	godwit_network_info all[HOME_NETWORKS_MAX];
 	size_t count = godwit_node_networks(a->node, all, HOME_NETWORKS_MAX);
@@ -282,123 +253,6 @@ static bool get_info(const struct agent *a, const struct agent_network *w, godwi
 		}
 	return false;
 }
-
-/* Of something valid from `from` until `until`: is it time to warn? */
-static bool is_soon(uint32_t from, uint32_t until, uint32_t now_s, uint32_t days)
-{
-	uint32_t half = until > from ? (until - from) / 2 : 0;
-	uint32_t before = half < days * DAY_S ? half : days * DAY_S;
-
-	return now_s + (uint64_t)before >= until;
-}
-
-static void judge_own(struct agent_network *w, uint32_t now_s)
-{
-	char message[400] = "", date[DATE_SIZE];
-	const char *hint = "a new invite: godwit network join env:NAME, with the word in NAME";
-
-	format_date(w->not_after, date);
-	if (w->member && now_s >= w->not_after)
-		snprintf(message, sizeof(message),
-			 "this node's certificate of %s has expired (%s): its members no longer "
-			 "know this node%s%.200s",
-			 w->label, date, *w->cannot ? "; " : "", w->cannot);
-	else if (w->member && *w->refusal)
-		snprintf(message, sizeof(message), "this node's certificate of %s is of no use: %s",
-			 w->label, w->refusal);
-	else if (w->member && *w->cannot && is_soon(w->not_before, w->not_after, now_s, 7))
-		snprintf(message, sizeof(message),
-			 "this node's certificate of %s expires at %s, and cannot be renewed: "
-			 "%.200s",
-			 w->label, date, w->cannot);
-	if (now_s + (uint64_t)TRUST_SKEW_S < w->not_before)
-		hint = "set the clock of this machine";
-	warn(&w->own, now_s, message, hint);
-}
-
-static void judge_manifest(struct agent_network *w, const godwit_network_info *info, uint32_t now_s)
-{
-	char message[400] = "", hint[300], date[DATE_SIZE];
-
-	format_date(info->expires, date);
-	snprintf(hint, sizeof(hint), "%sgodwit network renew %s",
-		 w->holds_ca ? "" : "where the key of its CA is: godwit up, or ", w->label);
-	if (info->sequence > 0 && is_soon(info->issued, info->expires, now_s, 7))
-		snprintf(message, sizeof(message), "the manifest of %s %s %s%s%.200s", w->label,
-			 now_s >= info->expires ? "has expired (it goes on to count):"
-						: "expires at",
-			 date, *w->cannot_sign ? ", and cannot be renewed: " : "", w->cannot_sign);
-	warn(&w->manifest, now_s, message, hint);
-}
-
-/* In seconds of wall clock; as late as possible when there is nothing to do. */
-static uint32_t look_at(struct agent *a, struct agent_network *w, uint32_t now_s)
-{
-	uint32_t half = w->not_before + (w->not_after - w->not_before) / 2;
-	godwit_network_info info;
-
-	if (!w->known)
-		return UINT32_MAX;
-	if (w->member && now_s >= half && agent_renew_certificate(a, w))
-		half = w->not_before + (w->not_after - w->not_before) / 2;
-	if (!get_info(a, w, &info))
-		return UINT32_MAX;
-	if (w->holds_ca && info.sequence > 0 &&
-	    is_soon(info.issued, info.expires, now_s, RENEW_MANIFEST_S / DAY_S) &&
-	    agent_renew_manifest(a, w) && !get_info(a, w, &info))
-		return UINT32_MAX;
-	if (info.member)
-		snprintf(w->refusal, sizeof(w->refusal), "%s", info.trouble ? info.trouble : "");
-	judge_own(w, now_s);
-	judge_manifest(w, &info, now_s);
-	return w->member && half > now_s ? half : UINT32_MAX;
-}
-
-static void look_at_clock(struct agent *a, uint32_t now_s)
-{
-	godwit_beacon_info *list;
-	size_t count = agent_list_beacons(a, &list);
-	char message[400] = "", by[DURATION_SIZE];
-
-	for (size_t i = 0; i < count && !*message; i++) {
-		const godwit_beacon_info *b = &list[i];
-		int64_t ms = b->clock_offset_ms < 0 ? -b->clock_offset_ms : b->clock_offset_ms;
-		int64_t minutes = (ms + 30000) / 60000;
-
-		if (!b->own || b->state != GODWIT_BEACON_READY || ms <= CLOCK_WRONG_MS)
-			continue;
-		snprintf(message, sizeof(message),
-			 "this host's clock is %s %s the beacon's (%.140s): peers will not answer",
-			 minutes < 100000000 / 60 ? format_span((uint32_t)minutes * 60, by)
-						  : "years",
-			 b->clock_offset_ms > 0 ? "behind" : "ahead of", b->relay);
-	}
-	free(list);
-	warn(&a->clock, now_s, message, "set the clock, as timedatectl set-ntp true does");
-}
-
-void agent_look_networks(struct agent *a)
-{
-	uint32_t now_s = wall_s(), next = UINT32_MAX;
-	gw_time wait = LOOK_EVERY;
-
-	for (struct agent_network *w = a->networks; w; w = w->next) {
-		uint32_t at = look_at(a, w, now_s);
-
-		next = at < next ? at : next;
-	}
-	look_at_clock(a, now_s);
-	if (next > now_s && (gw_time)(next - now_s) * GW_SEC < wait)
-		wait = (gw_time)(next - now_s) * GW_SEC;
-	loop_timer_set(a->networks_timer, loop_clock() + wait);
-}
-
-void agent_look_clock(struct agent *a)
-{
-	look_at_clock(a, wall_s());
-}
-
-/* --- as JSON --- */
 
 static json_t *describe_own(const struct agent_network *w)
 {
@@ -422,7 +276,7 @@ static json_t *describe(const struct agent *a, const struct agent_network *w)
 	const char *warning = warning_of(w);
 	godwit_network_info info = { 0 };
 	char address[NETWORK_TEXT_SIZE];
-	bool known = w->known && get_info(a, w, &info);
+	bool known = w->known && agent_network_info(a, w, &info);
 
 	network_format(w->key, address);
 	return json_pack(

@@ -158,19 +158,27 @@ static json_t *describe_datagrams(const struct agent *a)
 			 (json_int_t)s.stream_datagrams_dropped);
 }
 
+void agent_set_sandbox(struct agent *a, enum sandbox state)
+{
+	a->sandbox = state;
+}
+
 json_t *agent_status(const struct agent *a)
 {
+	json_t *status;
 	char address[GODWIT_ADDRESS_SIZE], incarnation[24];
 
 	godwit_node_address(a->node, address);
 	snprintf(incarnation, sizeof(incarnation), "%llu",
 		 (unsigned long long)godwit_node_incarnation(a->node));
-	return json_pack("{s:s,s:s,s:f,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "address", address,
-			 "incarnation", incarnation, "uptime_s",
-			 (double)(loop_clock() - a->started) / (double)GW_SEC, "pid",
-			 (json_int_t)getpid(), "endpoints", list_endpoints(a), "datagrams",
-			 describe_datagrams(a), "beacons", agent_describe_beacons(a), "peers",
-			 list_peers(a), "services", list_services(a), "streams", list_streams(a),
-			 "networks", agent_describe_networks(a), "warnings",
-			 agent_describe_warnings(a));
+	status = json_pack("{s:s,s:s,s:f,s:I,s:o,s:o,s:o,s:o,s:o,s:o}", "address", address,
+			   "incarnation", incarnation, "uptime_s",
+			   (double)(loop_clock() - a->started) / (double)GW_SEC, "pid",
+			   (json_int_t)getpid(), "endpoints", list_endpoints(a), "datagrams",
+			   describe_datagrams(a), "beacons", agent_describe_beacons(a), "peers",
+			   list_peers(a), "services", list_services(a), "streams", list_streams(a));
+	json_object_set_new(status, "networks", agent_describe_networks(a));
+	json_object_set_new(status, "warnings", agent_describe_warnings(a));
+	json_object_set_new(status, "sandbox", json_string(sandbox_name(a->sandbox)));
+	return status;
 }

@@ -350,17 +350,19 @@ json_t *beacon_drive_status(const struct beacon_drive *d)
 			    json_real((double)(loop_clock() - d->started) / (double)GW_SEC));
 	json_object_set_new(
 		out, "beacon",
-		json_pack(
-			"{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:o}",
-			"sessions", (json_int_t)s.sessions, "registered", (json_int_t)s.registered,
-			"half_open", (json_int_t)s.half_open, "tls_links", (json_int_t)s.conduits,
-			"tls_coming", (json_int_t)s.coming, "retries", (json_int_t)s.retries,
-			"channels", (json_int_t)s.channels, "watches", (json_int_t)s.watches,
-			"records", (json_int_t)store_count(d->store), "handshakes",
-			(json_int_t)s.handshakes, "registrations", (json_int_t)s.registrations,
-			"lookups", (json_int_t)s.lookups, "publishes", (json_int_t)s.publishes,
-			"relayed_bytes", (json_int_t)s.relayed_bytes, "relayed_packets",
-			(json_int_t)s.relayed_packets, "refused", (json_int_t)s.refused, "draining",
-			s.draining, "drops", describe_drops(d, &s)));
+		json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:"
+			  "I,s:b,s:o}",
+			  "sessions", (json_int_t)s.sessions, "registered",
+			  (json_int_t)s.registered, "half_open", (json_int_t)s.half_open,
+			  "tls_links", (json_int_t)s.conduits, "tls_coming", (json_int_t)s.coming,
+			  "retries", (json_int_t)s.retries, "channels", (json_int_t)s.channels,
+			  "watches", (json_int_t)s.watches, "records",
+			  (json_int_t)store_count(d->store), "manifests", (json_int_t)s.manifests,
+			  "names", (json_int_t)s.names, "handshakes", (json_int_t)s.handshakes,
+			  "registrations", (json_int_t)s.registrations, "lookups",
+			  (json_int_t)s.lookups, "publishes", (json_int_t)s.publishes,
+			  "relayed_bytes", (json_int_t)s.relayed_bytes, "relayed_packets",
+			  (json_int_t)s.relayed_packets, "refused", (json_int_t)s.refused,
+			  "draining", s.draining, "drops", describe_drops(d, &s)));
 	return out;
 }

@@ -15,6 +15,7 @@
 #include "cli/beacon_drive.h"
 #include "cli/commands.h"
 #include "cli/notify.h"
+#include "cli/sandbox.h"
 #include "cli/text.h"
 #include "crypto/address.h"
 
@@ -25,7 +26,7 @@ enum { DRAIN_S = 5, ALLOW_MAX = SETTING_VALUES_MAX };
 struct run {
 	struct cli *c;
 	struct home home;
-	struct identity identity;
+	uint8_t key[KEY_SIZE];
 	struct loop *loop;
 	struct beacon_drive_config config;
 	uint8_t allow[ALLOW_MAX][KEY_SIZE];
@@ -35,6 +36,7 @@ struct run {
 	int signal_fd;
 	struct loop_timer *drain;
 	gw_time drain_until;
+	enum sandbox sandbox;
 	char address[ADDRESS_SIZE];
 	char host[BEACON_HOST_MAX + 1];
 	int exit;
@@ -143,7 +145,8 @@ static int take_listen(struct run *r)
 		return -1;
 	r->config.tls_listen = r->config.listen;
 	r->config.tls_listen.port = BEACON_TLS_PORT;
-	r->config.tls = BEACON_TLS_TRY;
+	/* A TLS server answers whoever calls. */
+	r->config.tls = r->config.core.silent ? BEACON_TLS_NONE : BEACON_TLS_TRY;
 	if (!tls)
 		return 0;
 	if (strcmp(tls, "none") == 0) {
@@ -172,6 +175,24 @@ static int take_allow(struct run *r)
 		r->config.core.n_allow = i + 1;
 	}
 	r->config.core.allow = (const uint8_t(*)[KEY_SIZE])r->allow;
+	return 0;
+}
+
+static int take_silent(struct run *r)
+{
+	const struct settings *set = &r->c->settings;
+	size_t count = set->at[SETTING_ALLOW].count;
+
+	r->config.core.silent = options_has(&r->c->options, "--silent");
+	if (!r->config.core.silent)
+		return 0;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(set->at[SETTING_ALLOW].values[i], "any") == 0)
+			return fail_usage(&r->c->failure, "without --allow any",
+					  "--silent answers only those that --allow names");
+	if (count == 0)
+		return fail_usage(&r->c->failure, "--allow WHO, for each node that may use it",
+				  "--silent answers only those that --allow names: nobody");
 	return 0;
 }
 
@@ -248,7 +269,7 @@ static int take_flags(struct run *r)
 	const char *limit;
 
 	beacon_config_init(&r->config.core);
-	if (take_listen(r) < 0 || take_name(r) < 0 || take_store(r) < 0)
+	if (take_silent(r) < 0 || take_listen(r) < 0 || take_name(r) < 0 || take_store(r) < 0)
 		return -1;
 	for (size_t n = 0; (limit = options_nth(&r->c->options, "--limit", n)); n++)
 		if (take_limit(r, limit) < 0)
@@ -335,7 +356,7 @@ static void name_of(const struct run *r, char out[BEACON_TEXT_MAX])
 	struct beacon_name name = { .udp_port = beacon_drive_port(r->drive),
 				    .tls_port = beacon_drive_tls_port(r->drive) };
 
-	memcpy(name.key, r->identity.key, KEY_SIZE);
+	memcpy(name.key, r->key, KEY_SIZE);
 	snprintf(name.host, sizeof(name.host), "%s", r->host);
 	beacon_format(&name, out);
 }
@@ -350,6 +371,7 @@ static json_t *status(void *user)
 	json_object_set_new(j, "address", json_string(r->address));
 	json_object_set_new(j, "ready", json_string(text));
 	json_object_set_new(j, "pid", json_integer((json_int_t)getpid()));
+	json_object_set_new(j, "sandbox", json_string(sandbox_name(r->sandbox)));
 	return j;
 }
 
@@ -369,19 +391,34 @@ static void say_ready(const struct run *r)
 	notify("READY=1");
 }
 
+/* The key is here for as long as that takes: the beacon has a copy. */
+static int make_beacon(struct run *r)
+{
+	struct failure *f = &r->c->failure;
+	struct identity *id = identity_new();
+	int rv = -1;
+
+	if (!id)
+		return fail_error(f, GODWIT_E_NOMEM, "cannot start");
+	if (home_identity(&r->home, &r->c->settings, id, f) == 0) {
+		memcpy(r->key, id->key, KEY_SIZE);
+		address_format(r->key, r->address);
+		r->config.core.identity = id;
+		rv = beacon_drive_new(&r->drive, r->loop, &r->config, f);
+	}
+	identity_free(id);
+	return rv;
+}
+
 static int serve(struct run *r)
 {
 	struct failure *f = &r->c->failure;
 	int fd;
 
 	if (home_open(&r->home, setting_get(&r->c->settings, SETTING_HOME), true, f) < 0 ||
-	    home_lock(&r->home, f) < 0 ||
-	    home_identity(&r->home, &r->c->settings, &r->identity, f) < 0 || take_allow(r) < 0)
+	    home_lock(&r->home, f) < 0 || take_allow(r) < 0)
 		return -1;
-	address_format(r->identity.key, r->address);
-	r->config.core.identity = &r->identity;
-	if (loop_new(&r->loop) < 0 || watch_signals(r) < 0 ||
-	    beacon_drive_new(&r->drive, r->loop, &r->config, f) < 0)
+	if (loop_new(&r->loop) < 0 || watch_signals(r) < 0 || make_beacon(r) < 0)
 		return -1;
 	fd = home_listen(&r->home, f);
 	if (fd < 0)
@@ -391,6 +428,7 @@ static int serve(struct run *r)
 		return fail_error(f, GODWIT_E_NOMEM, "control socket");
 	if (!options_has(&r->c->options, "--name"))
 		doubt_host(r);
+	r->sandbox = sandbox_start(&r->c->settings, true);
 	say_ready(r);
 	loop_run(r->loop);
 	beacon_drive_goodbye(r->drive);
@@ -411,7 +449,6 @@ static void clear(struct run *r)
 	}
 	if (r->signal_fd >= 0)
 		close(r->signal_fd);
-	identity_wipe(&r->identity);
 	home_close(&r->home);
 }
 
@@ -461,6 +498,8 @@ static void print_counts(const json_t *b)
 	printf("directory   %.0f records, %.0f watches; %.0f lookups, %.0f publishes\n",
 	       get_number(b, "records"), get_number(b, "watches"), get_number(b, "lookups"),
 	       get_number(b, "publishes"));
+	printf("networks    %.0f manifests, %.0f names\n", get_number(b, "manifests"),
+	       get_number(b, "names"));
 	printf("relay       %.0f channels; %s in %.0f packets\n", get_number(b, "channels"),
 	       format_bytes(get_number(b, "relayed_bytes"), bytes),
 	       get_number(b, "relayed_packets"));
@@ -482,5 +521,7 @@ void print_beacon_status(const json_t *event)
 		if (json_integer_value(count) > 0)
 			printf("; %s %lld", name, (long long)json_integer_value(count));
 	printf("\n");
+	if (strcmp(get_text(event, "sandbox"), "on") != 0)
+		printf("sandbox     %s\n", get_text(event, "sandbox"));
 	fflush(stdout);
 }

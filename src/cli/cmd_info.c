@@ -230,6 +230,8 @@ static void status_event(void *user, const json_t *event)
 		json_array_foreach(endpoints, i, one)
 			printf(" %s", json_string_value(one));
 	printf("\n");
+	if (strcmp(get_text(event, "sandbox"), "on") != 0)
+		printf("sandbox %s\n", get_text(event, "sandbox"));
 	print_networks(event);
 	print_trouble(json_object_get(event, "beacons"), "fault");
 	print_trouble(json_object_get(event, "beacons"), "doubt");

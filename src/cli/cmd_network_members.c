@@ -49,13 +49,22 @@ struct gathering {
 	json_t *by_address;
 };
 
-/* The newest of a key counts; of two the one that holds longer. */
+static bool is_better(const json_t *a, const json_t *b)
+{
+	bool revoked = json_is_true(json_object_get(a, "revoked"));
+
+	if (revoked != json_is_true(json_object_get(b, "revoked")))
+		return !revoked;
+	return get_number(a, "valid_until") >= get_number(b, "valid_until");
+}
+
+/* Of the certificates of one key that which holds longest counts. */
 static void add(struct gathering *g, json_t *row)
 {
 	const char *address = get_text(row, "address");
 	const json_t *other = json_object_get(g->by_address, address);
 
-	if (!other || get_number(other, "valid_until") <= get_number(row, "valid_until"))
+	if (!other || is_better(row, other))
 		json_object_set(g->by_address, address, row);
 	json_decref(row);
 }
@@ -187,8 +196,7 @@ static void take_seen(void *user, const json_t *event)
 	}
 }
 
-/* "seen": it has shown its certificate to the node that runs here, and that holds. */
-static void merge_seen(struct cli *c, const char *label, json_t *members)
+void net_merge_seen(struct cli *c, const char *label, json_t *members)
 {
 	struct merging m = { members };
 	json_t *row;
@@ -259,7 +267,7 @@ int network_members(struct cli *c)
 	json_t *j = rv == 0 ? net_members(&w) : NULL;
 
 	if (j)
-		merge_seen(c, w.n.label, json_object_get(j, "members"));
+		net_merge_seen(c, w.n.label, json_object_get(j, "members"));
 	if (j && c->json) {
 		json_object_set_new(j, "network", net_key_text(w.n.key));
 		json_object_set_new(j, "label", json_string(w.n.label));

@@ -63,32 +63,44 @@ static int ambiguous(const struct net *w, const char *who)
 	return -1;
 }
 
-/* By the name of a member, or a name of the home's file `names`: both must mean the same. */
-static int by_name(const struct net *w, const json_t *lists, const char *who, struct revoked *t)
+/* -1: failure; 0: it is *t; 1: nobody. */
+static int by_member_name(const struct net *w, const json_t *lists, const char *who, bool valid,
+			  struct revoked *t)
 {
 	const json_t *one;
-	bool found = false;
-	struct failure ignored;
-	godwit_ticket ticket;
 	uint8_t key[KEY_SIZE];
+	int rv = 1;
 	size_t i;
 
 	json_array_foreach(json_object_get(lists, "members"), i, one) {
 		if (strcmp(get_text(one, "name"), who) != 0 ||
+		    (valid && strcmp(get_text(one, "state"), "valid") != 0) ||
 		    address_parse(key, get_text(one, "address")) < 0)
 			continue;
-		if (found)
+		if (rv == 0)
 			return ambiguous(w, who);
-		found = true;
 		set_key(t, lists, key);
+		rv = 0;
 	}
-	if (home_destination(&w->home, who, NULL, &ticket, &ignored) == 0) {
-		if (found && memcmp(t->key, ticket.key, KEY_SIZE) != 0)
-			return ambiguous(w, who);
-		found = true;
-		set_key(t, lists, ticket.key);
-	}
-	return found ? 0 : 1;
+	return rv;
+}
+
+/* By the name of a member, one that is valid first, or a name of the home's file `names`: if both are
+ * somebody's, they must mean the same. */
+static int by_name(const struct net *w, const json_t *lists, const char *who, struct revoked *t)
+{
+	int rv = by_member_name(w, lists, who, true, t);
+	struct failure ignored;
+	godwit_ticket ticket;
+
+	if (rv > 0)
+		rv = by_member_name(w, lists, who, false, t);
+	if (rv < 0 || home_destination(&w->home, who, NULL, &ticket, &ignored) < 0)
+		return rv;
+	if (rv == 0 && memcmp(t->key, ticket.key, KEY_SIZE) != 0)
+		return ambiguous(w, who);
+	set_key(t, lists, ticket.key);
+	return 0;
 }
 
 static int nobody(const struct net *w, const char *who)
@@ -229,8 +241,12 @@ static int revoke(struct net *w, const char *who, const struct identity *ca)
 	json_t *lists = net_members(w);
 	struct revoked t;
 	bool was = false;
-	int rv = lists ? find_target(w, lists, who, &t) : -1;
+	int rv;
 
+	/* Whom an invite has made a member only those know who have met it. */
+	if (lists)
+		net_merge_seen(w->c, w->n.label, json_object_get(lists, "members"));
+	rv = lists ? find_target(w, lists, who, &t) : -1;
 	if (rv == 0)
 		rv = check_target(w, &t, ca);
 	if (rv == 0) {

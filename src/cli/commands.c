@@ -150,9 +150,12 @@ static const struct option_spec BEACON_OPTIONS[] = {
 	{ "--tls-listen", "ADDR:PORT|none", "TCP; default port 443 when it can be had", NULL },
 	{ "--name", "HOST", "by which nodes reach it; default: its IP address", NULL },
 	{ "--allow", "WHO", "only for these nodes; may be repeated; default: any", NULL },
+	{ "--silent", NULL, "no answer to others, not even that it is there; needs --allow", NULL },
 	{ "--store", "memory", "where the directory is; default memory", NULL },
 	{ "--limit", "NAME=N", "a limit, as handshakes=1000; may be repeated", NULL },
 	{ "--status", NULL, "look at the beacon that runs in this home", NULL },
+	{ "--no-sandbox", NULL, "keep what the process does not need: rights, core dumps, calls",
+	  NULL },
 	{ 0 },
 };
 
@@ -286,7 +289,7 @@ const struct command COMMANDS[] = {
 	{
 		.name = "beacon",
 		.usage = "beacon [--listen ADDR:PORT] [--tls-listen ADDR:PORT|none] [--name HOST] "
-			 "[--allow WHO]...",
+			 "[--allow WHO]... [--silent]",
 		.summary = "Run a beacon: nodes find and reach one another by it",
 		.help = "Prints `ready ADDRESS@HOST:PORT`, for the --beacon of nodes.  It needs a "
 			"home "

@@ -18,7 +18,8 @@ static const struct {
 } KNOWN[] = {
 	{ GODWIT_E_SELF, EXIT_USAGE, "use the address of the other machine" },
 	{ GODWIT_E_UNREACHABLE, EXIT_UNREACHABLE,
-	  "see that the other node runs, can be reached, and allows this node's key (`godwit id`)" },
+	  "see that the other node runs, can be reached, and allows this node's key (`godwit "
+	  "id`)" },
 	{ GODWIT_E_DENIED, EXIT_DENIED,
 	  "on the other machine add --allow with this node's address (`godwit id`)" },
 	{ GODWIT_E_POLICY, EXIT_DENIED,

@@ -250,23 +250,28 @@ static int from_fd(struct identity *out, const char *number, struct failure *f)
 		if (n > 0)
 			len += (size_t)n;
 	}
+	rv = n < 0 ? -errno : identity_from_pem(out, pem, len);
+	explicit_bzero(pem, sizeof(pem));
 	if (n < 0)
 		return fail_usage(f, "--identity fd:3 3<key.pem", "cannot read descriptor %ld: %s",
-				  fd, strerror(errno));
-	rv = identity_from_pem(out, pem, len);
-	explicit_bzero(pem, sizeof(pem));
+				  fd, strerror(-rv));
+	if (fd > STDERR_FILENO)
+		close((int)fd); /* nobody shall read it again through us */
 	return rv < 0 ? explain_key(f, rv, "the key of --identity fd:") : 0;
 }
 
+/* Once: the key does not stay in the environment, which /proc shows. */
 static int from_env(struct identity *out, const char *name, struct failure *f)
 {
-	const char *pem = getenv(name);
+	char *pem = getenv(name);
 	int rv;
 
 	if (!pem)
 		return fail_usage(f, "export it, or --identity file:PATH",
 				  "there is no environment variable %.60s", name);
 	rv = identity_from_pem(out, pem, strlen(pem));
+	explicit_bzero(pem, strlen(pem));
+	unsetenv(name);
 	return rv < 0 ? explain_key(f, rv, name) : 0;
 }
 

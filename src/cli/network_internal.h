@@ -100,6 +100,8 @@ json_t *net_address(const uint8_t key[KEY_SIZE]);
 json_t *net_describe_invite(const struct net *w, json_t *entry);
 /* {"members":[...],"invites":[...]}; NULL: failure.  Members by the newest certificate of each key. */
 json_t *net_members(const struct net *w);
+/* What the running node knows: "seen" is whether a member has shown it a certificate that holds. */
+void net_merge_seen(struct cli *c, const char *label, json_t *members);
 /* "a, b", "-" for none. */
 const char *net_join_texts(const json_t *texts, char *out, size_t size);
 

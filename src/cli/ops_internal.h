@@ -73,6 +73,12 @@ void op_set_deadline(struct op *op); /* from now on */
 bool op_is_about(const struct op *op, const godwit_event *e, godwit_event_type type);
 bool op_has_failed(const struct op *op, const godwit_event *e);
 
+/* --- ops_expose.c --- */
+
+void expose_start_op(struct op *op);
+void expose_stop_op(struct op *op);
+void forget_start(struct op *op);
+
 /* --- ops_forward.c --- */
 
 void forward_start_op(struct op *op);

@@ -206,9 +206,9 @@ static void close_fds(const int fds[2])
 static void note_ignored(const struct settings *s)
 {
 	static const enum setting OWN[] = {
-		SETTING_IDENTITY,   SETTING_LISTEN,     SETTING_PARK,   SETTING_UDP_IDLE,
-		SETTING_CONGESTION, SETTING_RELAY_ONLY, SETTING_INVITE, SETTING_NAME,
-		SETTING_POLICY,     SETTING_AUDIT,      SETTING_BEACON
+		SETTING_IDENTITY,   SETTING_LISTEN,     SETTING_PARK,       SETTING_UDP_IDLE,
+		SETTING_CONGESTION, SETTING_RELAY_ONLY, SETTING_INVITE,     SETTING_NAME,
+		SETTING_POLICY,     SETTING_AUDIT,      SETTING_NO_SANDBOX, SETTING_BEACON
 	};
 
 	for (size_t i = 0; i < sizeof(OWN) / sizeof(OWN[0]); i++)
@@ -253,6 +253,15 @@ static int ask_running(struct session *s, int fd)
 }
 
 /* --- on a node of our own --- */
+
+/* It has its sockets, its key and its home; what it calls from now on is known. */
+static void enter_sandbox(struct session *s)
+{
+	bool resident = s->o->kind != SESSION_ONE_SHOT;
+
+	if (!s->done)
+		agent_set_sandbox(s->agent, sandbox_start(s->o->settings, resident));
+}
 
 /* Wait a little, or until a signal ends the session. */
 static void pause_start(struct session *s)
@@ -329,6 +338,7 @@ static int serve_settings(struct session *s)
 {
 	if (agent_serve_settings(s->agent, s->o->settings, &s->failure) < 0)
 		return -1;
+	enter_sandbox(s);
 	s->patience = loop_timer_new(s->loop, on_not_ready, s);
 	if (!s->patience)
 		return fail_error(&s->failure, GODWIT_E_NOMEM, "node");
@@ -357,6 +367,7 @@ static int run_own(struct session *s)
 		return serve_settings(s);
 	op_start(s->agent, s->o->request, s->o->fds, sink_of(s, &sink), &s->op);
 	hub_wake(agent_hub(s->agent));
+	enter_sandbox(s); /* takes 2 ms, in which the first packet is on its way */
 	return 0;
 }
 

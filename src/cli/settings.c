@@ -24,6 +24,8 @@ static const struct {
 				 true },
 	[SETTING_RELAY_ONLY] = { "relay-only", "--relay-only", "GODWIT_RELAY_ONLY", "no", false,
 				 true },
+	[SETTING_NO_SANDBOX] = { "no-sandbox", "--no-sandbox", "GODWIT_NO_SANDBOX", "no", false,
+				 true },
 	[SETTING_INVITE] = { "invite", "--invite", "GODWIT_INVITE", NULL, false, true },
 	[SETTING_NAME] = { "name", "--name", "GODWIT_NAME", NULL, false, true },
 	[SETTING_POLICY] = { "policy", "--policy", "GODWIT_POLICY", NULL, false, true },
@@ -61,6 +63,8 @@ const struct option_spec NODE_OPTIONS[] = {
 	{ "--config", "FILE", "settings; default DIR/config.json when it is there", NULL },
 	{ "--beacon", "BEACON", "a beacon, ADDRESS@HOST:PORT; may be repeated, up to 8", NULL },
 	{ "--relay-only", NULL, "never show or use an IP address: all goes by a beacon", NULL },
+	{ "--no-sandbox", NULL, "keep what the process does not need: rights, core dumps, calls",
+	  NULL },
 	{ 0 },
 };
 
@@ -72,6 +76,12 @@ const char *setting_name(enum setting which)
 bool setting_is_list(enum setting which)
 {
 	return TABLE[which].list;
+}
+
+/* Yes or no. */
+static bool is_switch(enum setting which)
+{
+	return which == SETTING_RELAY_ONLY || which == SETTING_NO_SANDBOX;
 }
 
 bool setting_is_on(const struct settings *s, enum setting which)
@@ -114,7 +124,7 @@ static int from_flags(struct settings *s, enum setting which, const struct optio
 	if (!TABLE[which].list) {
 		value = options_get(o, TABLE[which].flag);
 		if (value)
-			add(s, which, which == SETTING_RELAY_ONLY ? "yes" : value, f);
+			add(s, which, is_switch(which) ? "yes" : value, f);
 	} else {
 		for (size_t n = 0; (value = options_nth(o, TABLE[which].flag, n)) != NULL; n++)
 			if (add(s, which, value, f) < 0)
@@ -154,7 +164,7 @@ static const json_t *value_to_text(struct settings *s, enum setting which, const
 {
 	char text[32];
 
-	if (which == SETTING_RELAY_ONLY && json_is_boolean(j)) {
+	if (is_switch(which) && json_is_boolean(j)) {
 		json_object_set_new(s->file, TABLE[which].name,
 				    json_string(json_is_true(j) ? "yes" : "no"));
 		return json_object_get(s->file, TABLE[which].name);
@@ -265,8 +275,9 @@ static int check_keys(const struct settings *s, struct failure *f)
 		if (!known)
 			return fail_usage(
 				f,
-				"identity, listen, park, udp-idle, congestion, relay-only, invite, "
-				"name, policy, audit, beacon, allow, expose, forward",
+				"identity, listen, park, udp-idle, congestion, relay-only, "
+				"no-sandbox, invite, name, policy, audit, beacon, allow, expose, "
+				"forward",
 				"%.200s: there is no setting \"%.60s\"", s->config, key);
 	}
 	return 0;
@@ -361,7 +372,8 @@ static int check_values(const struct settings *s, struct failure *f)
 		return fail_usage(f, "--congestion bbr",
 				  "there is no congestion control \"%.60s\" (%s)", congestion,
 				  s->at[SETTING_CONGESTION].source);
-	if (check_switch(s, SETTING_RELAY_ONLY, f) < 0 || check_invite(s, f) < 0)
+	if (check_switch(s, SETTING_RELAY_ONLY, f) < 0 ||
+	    check_switch(s, SETTING_NO_SANDBOX, f) < 0 || check_invite(s, f) < 0)
 		return -1;
 	return check_beacons(s, f);
 }

@@ -14,11 +14,12 @@ enum setting {
 	SETTING_UDP_IDLE,
 	SETTING_CONGESTION,
 	SETTING_RELAY_ONLY, /* setting_is_on() */
+	SETTING_NO_SANDBOX, /* likewise */
 	SETTING_INVITE,     /* where it is: env:NAME, file:PATH or fd:N; never the word */
 	SETTING_NAME,       /* that an invite is asked for */
 	SETTING_POLICY,
 	SETTING_AUDIT,
-	SETTING_BEACON,     /* a list, as those below: ADDRESS@HOST:PORT */
+	SETTING_BEACON, /* a list, as those below: ADDRESS@HOST:PORT */
 	SETTING_ALLOW,
 	SETTING_EXPOSE,  /* NAME=TARGET */
 	SETTING_FORWARD, /* LISTEN=DEST */

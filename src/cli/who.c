@@ -259,8 +259,14 @@ int fail_find(struct failure *f, int error, const struct place *p)
 			  "be, or use the address of the other",
 			  p->label);
 	} else if (error == GODWIT_E_UNREACHABLE) {
-		fail_message(f, "nobody can be asked for the name %s: no beacon answers", text);
-		fail_hint(f, "godwit netcheck, or another --beacon");
+		fail_message(
+			f,
+			"nobody can be asked for the name %s: no beacon answers, or none knows "
+			"the network",
+			text);
+		fail_hint(f,
+			  "godwit netcheck; a beacon knows a network as soon as the node where it "
+			  "was made has run with that --beacon");
 	}
 	return -1;
 }

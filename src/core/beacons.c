@@ -132,7 +132,7 @@ int node_add_beacon(struct node *n, const uint8_t key[KEY_SIZE], const char *hos
 {
 	struct beacon_ref *b;
 
-	if (memcmp(key, n->identity.key, KEY_SIZE) == 0)
+	if (memcmp(key, n->identity->key, KEY_SIZE) == 0)
 		return GW_E_SELF;
 	if (!host_valid(host) || udp_port == 0)
 		return GW_E_INVALID;
@@ -443,7 +443,7 @@ int beacons_init(struct node *n, gw_time now)
 	n->links = (struct link_host){
 		.rng = n->rng,
 		.tls = &n->tls,
-		.self = &n->knock_self,
+		.self = n->knock_self,
 		.wall_ms = wall_ms,
 		.accept = never_accept,
 		.on_up = on_up,

@@ -93,7 +93,7 @@ bool claim_replaces(const struct node *n, const uint8_t *reason, size_t len)
 		return false;
 	wire_claim_decode(&theirs, reason);
 	return theirs.incarnation != n->incarnation && theirs.started_ms >= n->config.started_ms &&
-	       signature_valid(n->identity.key, CLAIM_CONTEXT, reason, WIRE_CLAIM_SIGNED,
+	       signature_valid(n->identity->key, CLAIM_CONTEXT, reason, WIRE_CLAIM_SIGNED,
 			       theirs.signature);
 }
 

@@ -36,7 +36,7 @@ int door_init(struct node *n)
 	list_init(&n->waiting);
 	rng_bytes(n->rng, n->retry_secret, sizeof(n->retry_secret));
 	n->knock_seed = rng_u64(n->rng);
-	return knock_self_init(&n->knock_self, &n->identity);
+	return knock_self_init(n->knock_self, n->identity);
 }
 
 void door_clear(struct node *n)
@@ -44,7 +44,7 @@ void door_clear(struct node *n)
 	list_each(&n->waiting, i, tmp)
 		free(container_of(i, struct waiting, link));
 	knock_seen_free(n->knocks);
-	knock_self_wipe(&n->knock_self);
+	secret_free(n->knock_self);
 	bytes_wipe(n->retry_secret, sizeof(n->retry_secret));
 }
 
@@ -79,11 +79,53 @@ bool door_is_open(const struct node *n, const uint8_t *key, const struct credent
 	return policy_welcomes(&n->policy, &who) || has_streams(n, key);
 }
 
+/* Who has a ticket of ours, or was let through by our own beacon, knows that we are here: a plain
+ * answer tells nothing new.  Others get none. */
+static void refuse(struct node *n, const struct path *path, const struct beacon_ref *b,
+		   uint64_t channel, const ngtcp2_pkt_hd *hd, const struct guest *g)
+{
+	uint8_t out[WIRE_CHANNEL_HEADER + WIRE_REFUSAL_SIZE];
+	struct wire_refusal r;
+
+	if ((!b && !g->courteous) || hd->scid.datalen != WIRE_CID_SIZE)
+		return;
+	memcpy(r.scid, hd->scid.data, WIRE_CID_SIZE);
+	knock_refusal_tag(r.tag, g->answer, r.scid);
+	wire_refusal_encode(out + WIRE_CHANNEL_HEADER, &r);
+	wire_channel_encode(out, channel);
+	if (!b)
+		outbox_send(n, path, out + WIRE_CHANNEL_HEADER, WIRE_REFUSAL_SIZE);
+	else if (b->link)
+		outbox_send(n, &b->link->path, out, sizeof(out));
+}
+
+void door_refusal(struct node *n, const uint8_t *data, size_t len, gw_time now)
+{
+	struct wire_refusal r;
+	uint8_t tag[KNOCK_TAG];
+	struct connection *c = NULL;
+	uint64_t key;
+
+	if (wire_refusal_decode(&r, data, len) > 0) {
+		memcpy(&key, r.scid, sizeof(key));
+		c = map_get(&n->by_cid, key);
+	}
+	if (!c || !c->dialler || c->state != CONN_HANDSHAKE) {
+		n->stats.drop_no_connection++;
+		return;
+	}
+	knock_refusal_tag(tag, c->answer, r.scid);
+	if (bytes_equal(tag, r.tag, sizeof(tag)))
+		connection_kill(c, CLOSE_NONE, GW_E_DENIED, now);
+	else
+		n->stats.drop_refused++;
+}
+
 /* Is the policy's answer yes?  `shown` is given up when not. */
 static bool is_welcome(struct node *n, const uint8_t *key, struct credential *shown,
 		       const struct path *path)
 {
-	if (memcmp(key, n->identity.key, KEY_SIZE) != 0 && door_is_open(n, key, shown))
+	if (memcmp(key, n->identity->key, KEY_SIZE) != 0 && door_is_open(n, key, shown))
 		return true;
 	n->stats.drop_refused++;
 	audit_refused(n, AUDIT_KNOCK, key, path, "no rule allows it anything");
@@ -97,15 +139,15 @@ static const char *refusal_text(enum knock_refusal why)
 				  : "the knock has been heard before";
 }
 
-static bool opens(struct node *n, const struct path *path, const ngtcp2_pkt_hd *hd,
-		  struct guest *out, gw_time now)
+static bool opens(struct node *n, const struct path *path, const struct beacon_ref *b,
+		  uint64_t channel, const ngtcp2_pkt_hd *hd, struct guest *out, gw_time now)
 {
 	ngtcp2_vec token = quic_token(hd);
 	uint64_t wall = node_wall_ms(n, now);
 	enum knock_refusal why;
 	struct knock k;
 
-	why = knock_open(&k, &n->knock_self, hd->dcid.data, token.base, token.len, wall);
+	why = knock_open(&k, n->knock_self, hd->dcid.data, token.base, token.len, wall);
 	if (why == KNOCK_CLOCK)
 		audit_refused(n, AUDIT_KNOCK, k.key, path, refusal_text(why));
 	if (why != KNOCK_OK) {
@@ -115,8 +157,13 @@ static bool opens(struct node *n, const struct path *path, const ngtcp2_pkt_hd *
 	memcpy(out->key, k.key, KEY_SIZE);
 	out->shown = check_chain(n, k.key, k.chain, k.chain_len, path, now);
 	memcpy(out->dcid, hd->dcid.data, KNOCK_DCID);
+	memcpy(out->answer, k.answer, sizeof(out->answer));
 	out->wall_ms = k.wall_ms;
-	return is_welcome(n, k.key, out->shown, path);
+	out->courteous = k.courteous;
+	if (is_welcome(n, k.key, out->shown, path))
+		return true;
+	refuse(n, path, b, channel, hd, out);
+	return false;
 }
 
 /* --- Retry: nothing is kept of who has to show where it is --- */
@@ -197,10 +244,10 @@ static bool has_to_prove(const struct node *n, const struct guest *g)
 }
 
 static bool admit(struct node *n, const struct path *path, const struct beacon_ref *b,
-		  const ngtcp2_pkt_hd *hd, struct guest *out, gw_time now)
+		  uint64_t channel, const ngtcp2_pkt_hd *hd, struct guest *out, gw_time now)
 {
 	if ((b || !returns_retry(n, path, hd, out, now)) &&
-	    (out->retried || !opens(n, path, hd, out, now)))
+	    (out->retried || !opens(n, path, b, channel, hd, out, now)))
 		return false;
 	/* A beacon has shown where those are that come through it. */
 	if (!b && !out->retried && has_to_prove(n, out))
@@ -221,7 +268,7 @@ static bool begin(struct node *n, const struct path *path, struct beacon_ref *b,
 		n->stats.drop_limit++;
 		return false;
 	}
-	if (!admit(n, path, b, hd, &guest, now))
+	if (!admit(n, path, b, channel, hd, &guest, now))
 		return false;
 	*out = connection_accept(n, path, b, channel, hd, &guest, now);
 	if (!*out)
@@ -258,7 +305,7 @@ static bool may_be_knock(struct node *n, const uint8_t *data, size_t len)
 		return false;
 	token = quic_token(&hd);
 	return (token.len > 0 && token.base[0] == RETRY_FIRST) ||
-	       knock_has_tag(&n->knock_self, hd.dcid.data, token.base, token.len);
+	       knock_has_tag(n->knock_self, hd.dcid.data, token.base, token.len);
 }
 
 static void wait(struct node *n, const struct path *path, const struct beacon_ref *b,
@@ -332,13 +379,20 @@ size_t door_knock(struct connection *c, const ngtcp2_cid *dcid, uint8_t out[KNOC
 {
 	struct node *n = c->node;
 	const struct network *w = networks_knock_with(c->peer);
+	struct wire_knock what = { .wall_ms = node_wall_ms(n, now) };
 	uint8_t ephemeral[32];
 	ssize_t len;
 
 	c->knocked = w;
 	rng_bytes(n->rng, ephemeral, sizeof(ephemeral));
-	len = knock_make(out, &n->knock_self, c->peer->key, dcid->data, ephemeral,
-			 node_wall_ms(n, now), w ? w->self.chain : NULL, w ? w->self.len : 0);
+	rng_bytes(n->rng, c->answer, sizeof(c->answer));
+	memcpy(what.answer, c->answer, sizeof(what.answer));
+	memcpy(what.courtesy, c->peer->courtesy, sizeof(what.courtesy));
+	if (w) {
+		what.chain = w->self.chain;
+		what.chain_len = w->self.len;
+	}
+	len = knock_make(out, n->knock_self, c->peer->key, dcid->data, ephemeral, &what);
 	bytes_wipe(ephemeral, sizeof(ephemeral));
 	return len > 0 ? (size_t)len : 0;
 }

@@ -17,6 +17,8 @@ bool door_is_open(const struct node *n, const uint8_t *key, const struct credent
 gw_time door_due(const struct node *n);
 void door_expire(struct node *n, gw_time now);
 
+/* A datagram 0x26: one of our knocks is refused. */
+void door_refusal(struct node *n, const uint8_t *data, size_t len, gw_time now);
 /* The token of an Initial that we send.  Returns its bytes; 0: none could be made. */
 size_t door_knock(struct connection *c, const ngtcp2_cid *dcid, uint8_t out[KNOCK_MAX],
 		  gw_time now);
@@ -25,6 +27,8 @@ size_t door_knock(struct connection *c, const ngtcp2_cid *dcid, uint8_t out[KNOC
 struct guest {
 	uint8_t key[KEY_SIZE];
 	struct credential *shown; /* the taker's */
+	bool courteous;           /* it has a ticket of ours */
+	uint8_t answer[WIRE_ANSWER_SIZE];
 	bool retried;             /* it has shown that it is at its address */
 	uint8_t dcid[KNOCK_DCID]; /* the destination id of its very first packet ... */
 	uint64_t wall_ms;         /* ... and when that was made */

@@ -120,13 +120,10 @@ static void fetched(struct beacon_ref *b, const struct beacon_frame *f, gw_time 
 {
 	const struct manifest *m = &b->names.network->manifest;
 	uint64_t status = f->result.status;
-	bool has_none = status == RESULT_NOT_FOUND;
-
 	forget_item(&b->names);
-	if (m->len > 0 && (has_none || (status == RESULT_OK && f->result.sequence < m->m.sequence)))
+	if (m->len > 0 && (status == RESULT_NOT_FOUND ||
+			   (status == RESULT_OK && f->result.sequence < m->m.sequence)))
 		store(b, STORED_MANIFEST, m->bytes, m->len, now);
-	else if (has_none)
-		next_network(b, now);
 	else
 		store_chain(b, now);
 }

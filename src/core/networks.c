@@ -303,7 +303,7 @@ static enum trust_refusal set_self(struct node *n, struct network *w, const uint
 	enum trust_refusal why =
 		member_check(&self, chain, len, &w->manifest, networks_wall_s(n, now));
 
-	if (why == TRUST_OK && memcmp(self.key, n->identity.key, KEY_SIZE) != 0)
+	if (why == TRUST_OK && memcmp(self.key, n->identity->key, KEY_SIZE) != 0)
 		why = TRUST_RIGHTS;
 	if (why == TRUST_OK) {
 		w->self = self;

@@ -41,8 +41,17 @@ static void make_claim(struct node *n)
 	struct wire_claim claim = { n->incarnation, n->config.started_ms, { 0 } };
 
 	wire_claim_encode(n->claim, &claim);
-	identity_sign(&n->identity, CLAIM_CONTEXT, n->claim, WIRE_CLAIM_SIGNED, claim.signature);
+	identity_sign(n->identity, CLAIM_CONTEXT, n->claim, WIRE_CLAIM_SIGNED, claim.signature);
 	wire_claim_encode(n->claim, &claim);
+}
+
+static void init_maps(struct node *n)
+{
+	map_init(&n->by_channel, rng_u64(n->rng));
+	map_init(&n->by_request, rng_u64(n->rng));
+	map_init(&n->by_cid, rng_u64(n->rng));
+	map_init(&n->by_token, rng_u64(n->rng));
+	map_init(&n->by_key, rng_u64(n->rng));
 }
 
 struct node *node_new(const struct node_config *config, gw_time now)
@@ -51,9 +60,17 @@ struct node *node_new(const struct node_config *config, gw_time now)
 
 	if (!n)
 		return NULL;
+	n->identity = identity_new();
+	n->knock_self = secret_new(sizeof(*n->knock_self));
+	if (!n->identity || !n->knock_self) {
+		secret_free(n->knock_self);
+		identity_free(n->identity);
+		free(n);
+		return NULL;
+	}
+	*n->identity = *config->identity;
 	n->config = *config;
-	n->identity = *config->identity;
-	n->config.identity = &n->identity;
+	n->config.identity = n->identity;
 	n->rng = config->rng;
 	n->held_size = config->max_payload + WIRE_CHANNEL_HEADER;
 	n->held = malloc(n->held_size);
@@ -72,15 +89,11 @@ struct node *node_new(const struct node_config *config, gw_time now)
 	beacons_init(n, now);
 	networks_init(n);
 	names_init(n);
-	map_init(&n->by_channel, rng_u64(n->rng));
-	map_init(&n->by_request, rng_u64(n->rng));
-	map_init(&n->by_cid, rng_u64(n->rng));
-	map_init(&n->by_token, rng_u64(n->rng));
-	map_init(&n->by_key, rng_u64(n->rng));
+	init_maps(n);
 	policy_init(&n->policy, rng_u64(n->rng));
-	if (!n->held || door_init(n) < 0 || tls_init(&n->tls, &n->identity) < 0) {
+	if (!n->held || door_init(n) < 0 || tls_init(&n->tls, n->identity) < 0) {
 		door_clear(n);
-		identity_wipe(&n->identity);
+		identity_free(n->identity);
 		free(n->held);
 		free(n);
 		return NULL;
@@ -113,7 +126,7 @@ void node_free(struct node *n)
 	slab_clear(&n->stream_slab);
 	policy_clear(&n->policy);
 	tls_clear(&n->tls);
-	identity_wipe(&n->identity);
+	identity_free(n->identity);
 	free(n->held);
 	free(n);
 }
@@ -225,6 +238,9 @@ void node_receive(struct node *n, const struct path *path, const uint8_t *data, 
 		break;
 	case DATAGRAM_PUNCH:
 		punch_receive(n, path, data, len, now);
+		break;
+	case DATAGRAM_REFUSAL:
+		door_refusal(n, data, len, now);
 		break;
 	case DATAGRAM_ADDRESS_REQUEST:
 	case DATAGRAM_UNKNOWN:
@@ -513,7 +529,7 @@ static int find_peer(struct node *n, const uint8_t key[KEY_SIZE], struct peer **
 {
 	struct peer *p;
 
-	if (memcmp(key, n->identity.key, KEY_SIZE) == 0)
+	if (memcmp(key, n->identity->key, KEY_SIZE) == 0)
 		return GW_E_SELF;
 	if (n->closing)
 		return GW_E_CLOSED;
@@ -527,7 +543,7 @@ static int find_peer(struct node *n, const uint8_t key[KEY_SIZE], struct peer **
 /* One that the application wants something of. */
 static int find_dialled(struct node *n, const uint8_t key[KEY_SIZE], struct peer **out, gw_time now)
 {
-	if (memcmp(key, n->identity.key, KEY_SIZE) != 0 && !node_may_dial(n, key))
+	if (memcmp(key, n->identity->key, KEY_SIZE) != 0 && !node_may_dial(n, key))
 		return GW_E_POLICY;
 	return find_peer(n, key, out, now);
 }
@@ -548,6 +564,22 @@ int node_add_endpoint(struct node *n, const uint8_t key[KEY_SIZE], const struct 
 	if (dial_active(p) && !p->used)
 		dial_now(p, now);
 	return 0;
+}
+
+int node_add_courtesy(struct node *n, const uint8_t key[KEY_SIZE],
+		      const uint8_t courtesy[TICKET_COURTESY_SIZE], gw_time now)
+{
+	struct peer *p;
+	int rv = find_peer(n, key, &p, now);
+
+	if (rv == 0)
+		memcpy(p->courtesy, courtesy, sizeof(p->courtesy));
+	return rv;
+}
+
+void node_courtesy(const struct node *n, uint8_t out[TICKET_COURTESY_SIZE])
+{
+	memcpy(out, n->knock_self->courtesy, TICKET_COURTESY_SIZE);
 }
 
 int node_dial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now)

@@ -196,6 +196,11 @@ void node_recheck(struct node *n, gw_time now);
 enum { PEER_ENDPOINTS_MAX = 8 };
 int node_add_endpoint(struct node *n, const uint8_t key[KEY_SIZE], const struct addr *endpoint,
 		      gw_time now);
+/* What its ticket shows: with it a refusal is told.  Errors as node_add_endpoint(). */
+int node_add_courtesy(struct node *n, const uint8_t key[KEY_SIZE],
+		      const uint8_t courtesy[TICKET_COURTESY_SIZE], gw_time now);
+/* What a ticket of ours shows. */
+void node_courtesy(const struct node *n, uint8_t out[TICKET_COURTESY_SIZE]);
 /* Dial unless connected.  EVENT_PEER reports the result.  GW_E_SELF, GW_E_KEY, GW_E_LIMIT;
  * GW_E_POLICY: our own rules do not let us dial it. */
 int node_dial(struct node *n, const uint8_t key[KEY_SIZE], gw_time now);

@@ -74,7 +74,7 @@ static struct peer *peer_new(struct node *n, const uint8_t key[KEY_SIZE], bool t
 	p->node = n;
 	memcpy(p->key, key, KEY_SIZE);
 	p->transient = transient;
-	p->we_are_lower = memcmp(n->identity.key, key, KEY_SIZE) < 0;
+	p->we_are_lower = memcmp(n->identity->key, key, KEY_SIZE) < 0;
 	p->next_id = p->we_are_lower ? 0 : 1;
 	p->dial_started = p->dial_at = p->pinned_at = p->park_at = p->part_at = GW_NEVER;
 	p->lookup_at = GW_NEVER;

@@ -123,7 +123,7 @@ static void send_probe(struct peer *p, const struct path *path, uint8_t kind, ui
 
 	memcpy(probe.token, p->used->peer_token, WIRE_TOKEN_SIZE);
 	wire_punch_encode(data, &probe);
-	punch_tag(probe.tag, u->theirs.secret, p->node->identity.key, p->key, data,
+	punch_tag(probe.tag, u->theirs.secret, p->node->identity->key, p->key, data,
 		  WIRE_PUNCH_SIGNED);
 	wire_punch_encode(data, &probe);
 	outbox_send(p->node, path, data, sizeof(data));
@@ -403,7 +403,7 @@ static bool tag_valid(const struct peer *p, const struct wire_punch *probe, cons
 {
 	uint8_t tag[WIRE_PUNCH_TAG_SIZE];
 
-	punch_tag(tag, p->punch->secret, p->key, p->node->identity.key, data, WIRE_PUNCH_SIGNED);
+	punch_tag(tag, p->punch->secret, p->key, p->node->identity->key, data, WIRE_PUNCH_SIGNED);
 	return tag_equal(tag, probe->tag);
 }
 

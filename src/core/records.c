@@ -38,13 +38,13 @@ static size_t make_record(struct node *n, uint8_t out[WIRE_RECORD_MAX], gw_time 
 	uint64_t wall = node_wall_ms(n, now);
 	size_t len;
 
-	memcpy(r.key, n->identity.key, KEY_SIZE);
+	memcpy(r.key, n->identity->key, KEY_SIZE);
 	n->sequence = wall > n->sequence ? wall : n->sequence + 1;
 	r.sequence = n->sequence;
 	add_homes(n, REF_HOME, &r);
 	add_homes(n, REF_SPARE, &r);
 	len = wire_record_encode(out, &r) - SIGNATURE_SIZE;
-	identity_sign(&n->identity, RECORD_CONTEXT, out, len, out + len);
+	identity_sign(n->identity, RECORD_CONTEXT, out, len, out + len);
 	return len + SIGNATURE_SIZE;
 }
 
@@ -425,7 +425,7 @@ int node_add_home(struct node *n, const uint8_t peer[KEY_SIZE], const uint8_t ke
 	struct beacon_ref *b;
 	struct peer *p;
 
-	if (memcmp(peer, n->identity.key, KEY_SIZE) == 0)
+	if (memcmp(peer, n->identity->key, KEY_SIZE) == 0)
 		return GW_E_SELF;
 	p = peer_get(n, peer, now);
 	b = p ? beacons_get(n, key, host, udp_port, tls_port) : NULL;

@@ -218,6 +218,9 @@ static void deliver(struct connection *c, const uint8_t *data, size_t len, gw_ti
 		    memcmp(probe.token, &c->token, WIRE_TOKEN_SIZE) == 0)
 			mtu_reply_received(c, &probe, now);
 		break;
+	case DATAGRAM_REFUSAL:
+		door_refusal(c->node, data, len, now);
+		break;
 	default:
 		c->node->stats.drop_malformed++;
 	}

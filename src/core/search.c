@@ -101,7 +101,7 @@ static struct credential *take_found(struct search *s, const uint8_t *key)
 /* What we may do with the peer, and which of our chains it wants to see, depends on what it is. */
 static void show(struct node *n, struct search *s, gw_time now)
 {
-	bool is_self = memcmp(s->key, n->identity.key, KEY_SIZE) == 0;
+	bool is_self = memcmp(s->key, n->identity->key, KEY_SIZE) == 0;
 	struct credential *c = take_found(s, s->key);
 	struct peer *p = c && !is_self ? peer_get(n, s->key, now) : NULL;
 	const struct credential *present = p ? networks_of(p, s->network) : NULL;

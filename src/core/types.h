@@ -315,12 +315,13 @@ struct connection {
 
 	ngtcp2_conn *quic;
 	struct tls_session tls;
-	bool confirmed;                /* handshake complete on our side */
-	uint8_t knock_key[KEY_SIZE];   /* accepter: who has knocked */
-	uint16_t *at_door;             /* its count there; NULL: not any more */
-	struct credential *shown;      /* ... and what it is; the peer's from the hello on */
-	const struct network *knocked; /* dialler: what it has shown; to be compared only */
-	bool unproven;                 /* accepter: nothing has shown that it is at its address */
+	bool confirmed;                   /* handshake complete on our side */
+	uint8_t knock_key[KEY_SIZE];      /* accepter: who has knocked */
+	uint16_t *at_door;                /* its count there; NULL: not any more */
+	struct credential *shown;         /* ... and what it is; the peer's from the hello on */
+	uint8_t answer[WIRE_ANSWER_SIZE]; /* dialler: proves a refusal */
+	const struct network *knocked;    /* dialler: what it has shown; to be compared only */
+	bool unproven; /* accepter: nothing has shown that it is at its address */
 	struct incoming_manifest *incoming; /* NULL: none */
 	uint64_t odcid; /* map key of the client's first destination id and its address, or 0 */
 
@@ -447,7 +448,8 @@ struct peer {
 	bool met;       /* has been connected */
 	bool watched;   /* a beacon was asked to tell of changes */
 	bool pinned;    /* the application has given endpoints: keep it */
-	struct credential *credentials; /* what it has shown that it is; NULL: nothing */
+	uint8_t courtesy[TICKET_COURTESY_SIZE]; /* of its ticket; zeros: none */
+	struct credential *credentials;         /* what it has shown that it is; NULL: nothing */
 
 	/* Of those that are parked by the thousand: what lay apart would hold a page each. */
 	struct addr few[FEW_ENDPOINTS];
@@ -528,7 +530,7 @@ struct pong {
 
 struct node {
 	struct node_config config;
-	struct identity identity;
+	struct identity *identity; /* identity_new() */
 	struct rng *rng;
 	uint64_t incarnation;
 	uint8_t claim[WIRE_CLAIM_SIZE];
@@ -546,7 +548,7 @@ struct node {
 	size_t audit_head, audit_count, audits_lost;
 
 	/* door.c */
-	struct knock_self knock_self;
+	struct knock_self *knock_self;
 	struct knock_seen *knocks;
 	uint64_t knock_seed;
 	uint8_t retry_secret[32];

@@ -54,6 +54,7 @@ enum {
 	TICKET_BEACONS_MAX = 2,
 	SERVICE_NAME_MAX = 63,
 	TICKET_TEXT_MAX = 1280,
+	TICKET_COURTESY_SIZE = 8,
 };
 
 struct ticket {
@@ -63,6 +64,8 @@ struct ticket {
 	struct addr endpoints[TICKET_ENDPOINTS_MAX];
 	size_t n_beacons;
 	struct beacon_name beacons[TICKET_BEACONS_MAX];
+	bool has_courtesy;
+	uint8_t courtesy[TICKET_COURTESY_SIZE]; /* for knocks */
 };
 
 /* `out` has TICKET_TEXT_MAX bytes. */

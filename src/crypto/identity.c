@@ -50,6 +50,30 @@ void identity_wipe(struct identity *id)
 	sodium_memzero(id, sizeof(*id));
 }
 
+void *secret_new(size_t size)
+{
+	void *secret = sodium_malloc(size);
+
+	if (secret)
+		memset(secret, 0, size);
+	return secret;
+}
+
+void secret_free(void *secret)
+{
+	sodium_free(secret);
+}
+
+struct identity *identity_new(void)
+{
+	return secret_new(sizeof(struct identity));
+}
+
+void identity_free(struct identity *id)
+{
+	secret_free(id);
+}
+
 /* --- signatures --- */
 
 static size_t with_context(uint8_t out[SIGNED_MAX], const char *context, const uint8_t *message,
@@ -63,16 +87,24 @@ static size_t with_context(uint8_t out[SIGNED_MAX], const char *context, const u
 	return prefix + len;
 }
 
+void identity_sign_bare(const struct identity *id, const uint8_t *message, size_t len,
+			uint8_t out[SIGNATURE_SIZE])
+{
+	uint8_t secret[crypto_sign_SECRETKEYBYTES];
+
+	memcpy(secret, id->seed, SEED_SIZE);
+	memcpy(secret + SEED_SIZE, id->key, KEY_SIZE);
+	crypto_sign_detached(out, NULL, message, len, secret);
+	sodium_memzero(secret, sizeof(secret));
+}
+
 void identity_sign(const struct identity *id, const char *context, const uint8_t *message,
 		   size_t len, uint8_t out[SIGNATURE_SIZE])
 {
-	uint8_t secret[crypto_sign_SECRETKEYBYTES], whole[SIGNED_MAX];
+	uint8_t whole[SIGNED_MAX];
 
 	len = with_context(whole, context, message, len);
-	memcpy(secret, id->seed, SEED_SIZE);
-	memcpy(secret + SEED_SIZE, id->key, KEY_SIZE);
-	crypto_sign_detached(out, NULL, whole, len, secret);
-	sodium_memzero(secret, sizeof(secret));
+	identity_sign_bare(id, whole, len, out);
 }
 
 bool signature_valid(const uint8_t key[KEY_SIZE], const char *context, const uint8_t *message,

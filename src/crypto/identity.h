@@ -24,10 +24,22 @@ void identity_from_seed(struct identity *out, const uint8_t seed[SEED_SIZE]);
 void identity_generate(struct identity *out);
 void identity_wipe(struct identity *id);
 
+/* For as long as a process needs its key: memory between guard pages, locked (never swapped out), left
+ * out of core dumps, wiped when it is freed.  Not locked when the limit of locked memory (ulimit -l)
+ * is used up; the rest holds.  NULL: out of memory. */
+struct identity *identity_new(void);
+void identity_free(struct identity *id);
+/* The same for other secrets: zeroed. */
+void *secret_new(size_t size);
+void secret_free(void *secret);
+
 /* Ed25519 over context || message, SIGNED_MAX bytes together; every use has its own context. */
 enum { SIGNATURE_SIZE = 64, SIGNED_MAX = 1100 };
 void identity_sign(const struct identity *id, const char *context, const uint8_t *message,
 		   size_t len, uint8_t out[SIGNATURE_SIZE]);
+/* For TLS alone, which puts a context of its own in front (RFC 8446, section 4.4.3). */
+void identity_sign_bare(const struct identity *id, const uint8_t *message, size_t len,
+			uint8_t out[SIGNATURE_SIZE]);
 bool signature_valid(const uint8_t key[KEY_SIZE], const char *context, const uint8_t *message,
 		     size_t len, const uint8_t signature[SIGNATURE_SIZE]);
 

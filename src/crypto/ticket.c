@@ -12,6 +12,7 @@ enum {
 	TAG_V6 = 2,
 	TAG_SERVICE = 3,
 	TAG_BEACON = 4,
+	TAG_COURTESY = 5,
 	BEACON_FIXED = KEY_SIZE + 4,
 	TICKET_MAX = TICKET_TEXT_MAX * 5 / 8 - 1 - 4, /* without type and check */
 };
@@ -59,6 +60,16 @@ static uint8_t *put_service(uint8_t *at, const char *name)
 	return at + len;
 }
 
+static uint8_t *put_courtesy(uint8_t *at, const struct ticket *t)
+{
+	if (!t->has_courtesy)
+		return at;
+	*at++ = TAG_COURTESY;
+	*at++ = TICKET_COURTESY_SIZE;
+	memcpy(at, t->courtesy, TICKET_COURTESY_SIZE);
+	return at + TICKET_COURTESY_SIZE;
+}
+
 static bool beacon_valid(const struct beacon_name *b)
 {
 	return beacon_host_valid(b->host) && b->udp_port != 0 &&
@@ -92,6 +103,7 @@ int ticket_format(const struct ticket *t, char *out)
 	at = put_service(at, t->service);
 	for (size_t i = 0; i < t->n_beacons; i++)
 		at = put_beacon(at, &t->beacons[i]);
+	at = put_courtesy(at, t);
 	word_encode(out, WORD_TICKET, raw, (size_t)(at - raw));
 	return 0;
 }
@@ -145,6 +157,12 @@ static int take_field(struct ticket *t, uint8_t tag, const uint8_t *value, size_
 										   : GW_E_FORMAT;
 	case TAG_BEACON:
 		return take_beacon(t, value, len);
+	case TAG_COURTESY:
+		if (t->has_courtesy || len != TICKET_COURTESY_SIZE)
+			return GW_E_FORMAT;
+		t->has_courtesy = true;
+		memcpy(t->courtesy, value, TICKET_COURTESY_SIZE);
+		return 0;
 	default:
 		return 0; /* of a later version */
 	}

@@ -43,6 +43,8 @@ void godwit_add_ticket(godwit_node *node, const godwit_ticket *ticket)
 		(void)godwit_add_endpoint(node, ticket->key, ticket->endpoints[i]);
 	for (size_t i = 0; i < ticket->beacon_count; i++)
 		(void)godwit_add_home(node, ticket->key, ticket->beacons[i]);
+	if (ticket->has_courtesy)
+		(void)node_add_courtesy(node->core, ticket->key, ticket->courtesy, loop_clock());
 }
 
 bool godwit_node_registered(const godwit_node *node)

@@ -92,6 +92,8 @@ int godwit_ticket_parse(const char *text, godwit_ticket *out)
 	out->beacon_count = t.n_beacons;
 	for (size_t i = 0; i < t.n_beacons; i++)
 		beacon_format(&t.beacons[i], out->beacons[i]);
+	out->has_courtesy = t.has_courtesy;
+	memcpy(out->courtesy, t.courtesy, sizeof(out->courtesy));
 	return 0;
 }
 

@@ -130,6 +130,8 @@ int godwit_node_ticket(const godwit_node *node, const char *service, char out[GO
 	if (!node->relay_only)
 		t.n_endpoints = list_endpoints(node, t.endpoints, TICKET_ENDPOINTS_MAX);
 	list_beacons(node, &t);
+	t.has_courtesy = true;
+	node_courtesy(node->core, t.courtesy);
 	return ticket_format(&t, out);
 }
 

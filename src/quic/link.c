@@ -97,7 +97,7 @@ static bool accept_key(struct tls_session *tls)
 {
 	struct link *l = container_of(tls, struct link, tls);
 
-	if (l->client || l->knocked)
+	if (l->client || l->knock_ms)
 		l->refused = memcmp(tls->key, l->key, KEY_SIZE) != 0;
 	if (l->client || l->refused)
 		return !l->refused;

@@ -91,10 +91,8 @@ struct link {
 	size_t reason_len;
 	void *user;
 
-	uint8_t key
-		[KEY_SIZE]; /* of the other side: client, and server of one that knocked: whom to expect */
-	bool knocked; /* server */
-	uint64_t knock_ms;
+	uint8_t key[KEY_SIZE]; /* of the other side; of a server, or who knocks: whom to expect */
+	uint64_t knock_ms;     /* server: when it has knocked, by its own clock; 0: it has not */
 	struct tls_session tls;
 	ngtcp2_conn *quic;
 	int liberr;

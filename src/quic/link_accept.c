@@ -73,7 +73,7 @@ static bool is_admitted(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
 	return a == LINK_ADMIT;
 }
 
-/* A Retry went to those only that had knocked. */
+/* A Retry went to those only that had knocked.  Who has lost it sends the same knock again. */
 static bool is_heard(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
 {
 	struct link_host *h = l->host;
@@ -84,10 +84,9 @@ static bool is_heard(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
 	return false;
 }
 
-/* Once only.  Who gets a Retry comes again with the same knock if that is lost. */
-static bool is_first_time(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
+static bool is_new(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
 {
-	if (!l->knocked || link_is_new_knock(l, hd, now))
+	if (link_knock_is_new(l, hd, now))
 		return true;
 	l->host->drop_knock++;
 	return false;
@@ -134,7 +133,7 @@ static struct link *link_accept(struct link_host *h, const struct path *path,
 		link_free(l);
 		return NULL;
 	}
-	if (!is_first_time(l, hd, now) || !start_server(l, hd, &odcid, now)) {
+	if (!is_new(l, hd, now) || !start_server(l, hd, &odcid, now)) {
 		if (h->admit)
 			h->on_closed(l, now);
 		link_free(l);

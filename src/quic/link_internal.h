@@ -67,10 +67,10 @@ void link_knock(const struct link *l, const ngtcp2_cid *dcid, uint8_t token[KNOC
 		ngtcp2_settings *settings, gw_time now);
 /* Costs one hash. */
 bool link_may_knock(const struct link_host *h, const ngtcp2_pkt_hd *hd);
-/* False: not of one whom we know.  Else l->key is whom to expect. */
+/* Is it of one whom we know?  Then l->key is whom to expect. */
 bool link_hear_knock(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now);
-/* Of one that was heard, when a handshake begins: false the second time. */
-bool link_is_new_knock(const struct link *l, const ngtcp2_pkt_hd *hd, gw_time now);
+/* A handshake begins with it: the first one. */
+bool link_knock_is_new(const struct link *l, const ngtcp2_pkt_hd *hd, gw_time now);
 
 /* --- link_accept.c --- */
 

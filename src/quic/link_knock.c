@@ -9,13 +9,14 @@ void link_knock(const struct link *l, const ngtcp2_cid *dcid, uint8_t token[KNOC
 {
 	struct link_host *h = l->host;
 	uint8_t ephemeral[NOISE_KEY_SIZE];
+	struct wire_knock what = { 0 };
 	ssize_t len;
 
 	if (!h->self)
 		return;
 	rng_bytes(h->rng, ephemeral, sizeof(ephemeral));
-	len = knock_make(token, h->self, l->key, dcid->data, ephemeral, h->wall_ms(h, now), NULL,
-			 0);
+	what.wall_ms = h->wall_ms(h, now);
+	len = knock_make(token, h->self, l->key, dcid->data, ephemeral, &what);
 	bytes_wipe(ephemeral, sizeof(ephemeral));
 	if (len > 0)
 		quic_client_token(settings, token, (size_t)len);
@@ -33,23 +34,22 @@ bool link_hear_knock(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
 {
 	struct link_host *h = l->host;
 	ngtcp2_vec token = quic_token(hd);
-	uint64_t wall_ms = h->wall_ms(h, now);
 	struct knock k;
 
 	if (hd->dcid.datalen != KNOCK_DCID ||
-	    knock_open(&k, h->self, hd->dcid.data, token.base, token.len, wall_ms) != KNOCK_OK ||
+	    knock_open(&k, h->self, hd->dcid.data, token.base, token.len, h->wall_ms(h, now)) !=
+		    KNOCK_OK ||
 	    !h->knows(h, k.key))
 		return false;
 	memcpy(l->key, k.key, KEY_SIZE);
 	l->knock_ms = k.wall_ms;
-	l->knocked = true;
 	return true;
 }
 
-bool link_is_new_knock(const struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
+bool link_knock_is_new(const struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
 {
 	struct link_host *h = l->host;
 
-	return knock_seen_add(&h->seen, hd->dcid.data, l->key, l->knock_ms, h->wall_ms(h, now),
-			      h->seen_seed);
+	return l->knock_ms == 0 || knock_seen_add(&h->seen, hd->dcid.data, l->key, l->knock_ms,
+						  h->wall_ms(h, now), h->seen_seed);
 }

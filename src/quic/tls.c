@@ -13,12 +13,10 @@ static const char PRIORITY[] =
 	"+GROUP-X25519:+SIGN-EDDSA-ED25519:+CTYPE-CLI-RAWPK:+CTYPE-SRV-RAWPK:"
 	"%DISABLE_TLS13_COMPAT_MODE";
 
-/* RFC 8410: SubjectPublicKeyInfo of an Ed25519 key, and PKCS#8 of its seed. */
+/* RFC 8410: SubjectPublicKeyInfo of an Ed25519 key. */
 static const uint8_t SPKI_PREFIX[12] = { 0x30, 0x2a, 0x30, 0x05, 0x06, 0x03,
 					 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00 };
-static const uint8_t PKCS8_PREFIX[16] = { 0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06,
-					  0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20 };
-enum { SPKI_SIZE = sizeof(SPKI_PREFIX) + KEY_SIZE };
+enum { SPKI_SIZE = sizeof(SPKI_PREFIX) + KEY_SIZE, KEY_BITS = 256 };
 
 static int verify_callback(gnutls_session_t session)
 {
@@ -37,21 +35,62 @@ static int verify_callback(gnutls_session_t session)
 	return s->accept(s) ? 0 : GNUTLS_E_CERTIFICATE_ERROR;
 }
 
+/* --- our key, which GnuTLS does not get --- */
+
+static int sign(gnutls_privkey_t key, gnutls_sign_algorithm_t algorithm, void *user, unsigned flags,
+		const gnutls_datum_t *data, gnutls_datum_t *out)
+{
+	const struct identity *identity = user;
+
+	(void)key;
+	(void)flags;
+	if (algorithm != GNUTLS_SIGN_EDDSA_ED25519)
+		return GNUTLS_E_UNSUPPORTED_SIGNATURE_ALGORITHM;
+	out->data = gnutls_malloc(SIGNATURE_SIZE);
+	if (!out->data)
+		return GNUTLS_E_MEMORY_ERROR;
+	out->size = SIGNATURE_SIZE;
+	identity_sign_bare(identity, data->data, data->size, out->data);
+	return 0;
+}
+
+static int describe(gnutls_privkey_t key, unsigned flags, void *user)
+{
+	(void)key;
+	(void)user;
+	if (flags & GNUTLS_PRIVKEY_INFO_PK_ALGO)
+		return GNUTLS_PK_EDDSA_ED25519;
+	if (flags & GNUTLS_PRIVKEY_INFO_PK_ALGO_BITS)
+		return KEY_BITS;
+	if (flags & GNUTLS_PRIVKEY_INFO_HAVE_SIGN_ALGO)
+		return GNUTLS_FLAGS_TO_SIGN_ALGO(flags) == GNUTLS_SIGN_EDDSA_ED25519;
+	return -1;
+}
+
 static int set_key(struct tls_context *ctx, const struct identity *identity)
 {
-	uint8_t spki[SPKI_SIZE], pkcs8[sizeof(PKCS8_PREFIX) + SEED_SIZE];
-	const gnutls_datum_t public = { spki, sizeof(spki) }, private = { pkcs8, sizeof(pkcs8) };
-	int rv;
+	uint8_t spki[SPKI_SIZE];
+	const gnutls_datum_t public = { spki, sizeof(spki) };
+	gnutls_privkey_t key;
+	gnutls_pcert_st pcert;
 
 	memcpy(spki, SPKI_PREFIX, sizeof(SPKI_PREFIX));
 	memcpy(spki + sizeof(SPKI_PREFIX), identity->key, KEY_SIZE);
-	memcpy(pkcs8, PKCS8_PREFIX, sizeof(PKCS8_PREFIX));
-	memcpy(pkcs8 + sizeof(PKCS8_PREFIX), identity->seed, SEED_SIZE);
-	rv = gnutls_certificate_set_rawpk_key_mem(ctx->credentials, &public, &private,
-						  GNUTLS_X509_FMT_DER, NULL,
-						  GNUTLS_KEY_DIGITAL_SIGNATURE, NULL, 0, 0);
-	gnutls_memset(pkcs8, 0, sizeof(pkcs8));
-	return rv < 0 ? GW_E_CRYPTO : 0;
+	if (gnutls_privkey_init(&key) < 0)
+		return GW_E_CRYPTO;
+	if (gnutls_privkey_import_ext4(key, (void *)(uintptr_t)identity, sign, NULL, NULL, NULL,
+				       describe, 0) < 0 ||
+	    gnutls_pcert_import_rawpk_raw(&pcert, &public, GNUTLS_X509_FMT_DER,
+					  GNUTLS_KEY_DIGITAL_SIGNATURE, 0) < 0)
+		goto free_key;
+	/* They are a pair: the check would cost a signature and its verification. */
+	gnutls_certificate_set_flags(ctx->credentials, GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH);
+	if (gnutls_certificate_set_key(ctx->credentials, NULL, 0, &pcert, 1, key) >= 0)
+		return 0; /* both belong to the credentials now */
+	gnutls_pcert_deinit(&pcert);
+free_key:
+	gnutls_privkey_deinit(key);
+	return GW_E_CRYPTO;
 }
 
 int tls_init(struct tls_context *ctx, const struct identity *identity)

@@ -20,7 +20,8 @@ struct tls_context {
 	gnutls_priority_t priority;
 };
 
-/* GW_E_CRYPTO. */
+/* GW_E_CRYPTO.  Borrows the identity until tls_clear(): GnuTLS asks for signatures, and never has the
+ * seed. */
 int tls_init(struct tls_context *ctx, const struct identity *identity);
 void tls_clear(struct tls_context *ctx);
 

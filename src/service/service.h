@@ -61,8 +61,9 @@ size_t expose_active(const struct expose *e);
 
 /* Where it goes. */
 struct place {
-	godwit_ticket ticket;        /* by name: only its service counts */
-	char name[GODWIT_NAME_SIZE]; /* of a member, whose key is looked for; "": the key is known */
+	godwit_ticket ticket; /* by name: only its service counts */
+	char name
+		[GODWIT_NAME_SIZE]; /* of a member, whose key is looked for; "": the key is known */
 	uint8_t network[GODWIT_KEY_SIZE];
 	char label[GODWIT_NAME_SIZE]; /* what that network is called here */
 };

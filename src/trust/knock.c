@@ -34,6 +34,18 @@ static void prologue_of(uint8_t out[PROLOGUE_SIZE], const uint8_t accepter[KEY_S
 	memcpy(out + CONTEXT_SIZE + KEY_SIZE, dcid, KNOCK_DCID);
 }
 
+/* Whoever has a ticket of ours knows that we are there; from the address alone nobody can make this. */
+static void courtesy_of(uint8_t out[WIRE_COURTESY_SIZE], const uint8_t secret[KEY_SIZE])
+{
+	static const char COURTESY[] = "godwit courtesy v1";
+	uint8_t hash[HASH_SIZE];
+
+	hash_sha256(hash, (const void *[]){ COURTESY, secret },
+		    (size_t[]){ sizeof(COURTESY) - 1, KEY_SIZE }, 2);
+	memcpy(out, hash, WIRE_COURTESY_SIZE);
+	bytes_wipe(hash, sizeof(hash));
+}
+
 int knock_self_init(struct knock_self *s, const struct identity *id)
 {
 	uint8_t public[KEY_SIZE], secret[KEY_SIZE];
@@ -45,6 +57,7 @@ int knock_self_init(struct knock_self *s, const struct identity *id)
 		memcpy(s->secret, secret, KEY_SIZE);
 		memcpy(s->public, public, KEY_SIZE);
 		tag_key_of(s->tag_key, id->key);
+		courtesy_of(s->courtesy, secret);
 		rv = 0;
 	}
 	bytes_wipe(secret, sizeof(secret));
@@ -57,16 +70,15 @@ void knock_self_wipe(struct knock_self *s)
 }
 
 ssize_t knock_make(uint8_t *out, const struct knock_self *from, const uint8_t to[KEY_SIZE],
-		   const uint8_t dcid[KNOCK_DCID], const uint8_t ephemeral[32], uint64_t wall_ms,
-		   const uint8_t *chain, size_t chain_len)
+		   const uint8_t dcid[KNOCK_DCID], const uint8_t ephemeral[32],
+		   const struct wire_knock *what)
 {
 	uint8_t prologue[PROLOGUE_SIZE], payload[WIRE_KNOCK_PAYLOAD_MAX];
 	uint8_t public[KEY_SIZE], tag_key[KEY_SIZE], tag[32];
-	struct wire_knock k = { .wall_ms = wall_ms, .chain = chain, .chain_len = chain_len };
+	struct wire_knock k = *what;
 	size_t len;
 	int rv;
 
-	assert(chain_len <= WIRE_CHAIN_MAX);
 	if (!noise_public_of(public, to))
 		return GW_E_KEY;
 	memcpy(k.key, from->key, KEY_SIZE);
@@ -119,6 +131,8 @@ static enum knock_refusal open_message(struct knock *out, const struct knock_sel
 
 	out->wall_ms = k.wall_ms;
 	memcpy(out->key, k.key, KEY_SIZE);
+	memcpy(out->answer, k.answer, sizeof(out->answer));
+	out->courteous = bytes_equal(k.courtesy, s->courtesy, sizeof(s->courtesy));
 	out->chain_len = k.chain_len;
 	if (k.chain_len > 0)
 		memcpy(out->chain, k.chain, k.chain_len);
@@ -141,4 +155,15 @@ enum knock_refusal knock_open(struct knock *out, const struct knock_self *s,
 	out->ahead_ms = (int64_t)(out->wall_ms - wall_ms);
 	return out->ahead_ms > KNOCK_SKEW_MS || out->ahead_ms < -KNOCK_SKEW_MS ? KNOCK_CLOCK
 									       : KNOCK_OK;
+}
+
+void knock_refusal_tag(uint8_t out[KNOCK_TAG], const uint8_t answer[WIRE_ANSWER_SIZE],
+		       const uint8_t scid[WIRE_CID_SIZE])
+{
+	static const char REFUSAL[] = "godwit refusal v1";
+	uint8_t hash[HASH_SIZE];
+
+	hash_sha256(hash, (const void *[]){ REFUSAL, answer, scid },
+		    (size_t[]){ sizeof(REFUSAL) - 1, WIRE_ANSWER_SIZE, WIRE_CID_SIZE }, 3);
+	memcpy(out, hash, KNOCK_TAG);
 }

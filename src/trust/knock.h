@@ -27,6 +27,7 @@ struct knock_self {
 	uint8_t secret[KEY_SIZE]; /* X25519; secret */
 	uint8_t public[KEY_SIZE]; /* X25519 */
 	uint8_t tag_key[KEY_SIZE];
+	uint8_t courtesy[WIRE_COURTESY_SIZE]; /* what our tickets show */
 };
 
 /* GW_E_KEY: no usable key. */
@@ -36,8 +37,8 @@ void knock_self_wipe(struct knock_self *s);
 /* `ephemeral` are 32 fresh random bytes, to be wiped by the caller; chain_len <= WIRE_CHAIN_MAX.
  * Returns the bytes at `out` (KNOCK_MAX), GW_E_KEY: `to` is no usable key, or GW_E_CRYPTO. */
 ssize_t knock_make(uint8_t *out, const struct knock_self *from, const uint8_t to[KEY_SIZE],
-		   const uint8_t dcid[KNOCK_DCID], const uint8_t ephemeral[32], uint64_t wall_ms,
-		   const uint8_t *chain, size_t chain_len);
+		   const uint8_t dcid[KNOCK_DCID], const uint8_t ephemeral[32],
+		   const struct wire_knock *what);
 
 enum knock_refusal {
 	KNOCK_OK = 0,
@@ -53,6 +54,8 @@ struct knock {
 	uint8_t key[KEY_SIZE];
 	int64_t ahead_ms; /* its clock minus ours */
 	uint64_t wall_ms;
+	uint8_t answer[WIRE_ANSWER_SIZE];
+	bool courteous; /* it has a ticket of ours */
 	uint8_t chain[WIRE_CHAIN_MAX];
 	size_t chain_len;
 };
@@ -64,6 +67,10 @@ bool knock_has_tag(const struct knock_self *s, const uint8_t dcid[KNOCK_DCID], c
 enum knock_refusal knock_open(struct knock *out, const struct knock_self *s,
 			      const uint8_t dcid[KNOCK_DCID], const uint8_t *token, size_t len,
 			      uint64_t wall_ms);
+
+/* Proves to the knocker that its knock was opened, and refused: `scid` is the source id of its Initial. */
+void knock_refusal_tag(uint8_t out[KNOCK_TAG], const uint8_t answer[WIRE_ANSWER_SIZE],
+		       const uint8_t scid[WIRE_CID_SIZE]);
 
 /* --- those that were seen --- */
 

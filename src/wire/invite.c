@@ -112,7 +112,7 @@ ssize_t wire_invite_decode(struct wire_invite *out, const uint8_t *data, size_t 
 
 /* --- knocks --- */
 
-enum { KNOCK_FIXED = 8 + WIRE_KEY_SIZE };
+enum { KNOCK_FIXED = WIRE_KNOCK_PAYLOAD_MAX - WIRE_CHAIN_MAX };
 
 size_t wire_knock_encode(uint8_t out[WIRE_KNOCK_PAYLOAD_MAX], const struct wire_knock *k)
 {
@@ -120,6 +120,8 @@ size_t wire_knock_encode(uint8_t out[WIRE_KNOCK_PAYLOAD_MAX], const struct wire_
 
 	assert(k->chain_len <= WIRE_CHAIN_MAX);
 	at = put_bytes(at, k->key, WIRE_KEY_SIZE);
+	at = put_bytes(at, k->answer, WIRE_ANSWER_SIZE);
+	at = put_bytes(at, k->courtesy, WIRE_COURTESY_SIZE);
 	return (size_t)(put_bytes(at, k->chain, k->chain_len) - out);
 }
 
@@ -133,6 +135,8 @@ ssize_t wire_knock_decode(struct wire_knock *out, const uint8_t *data, size_t le
 	memset(&k, 0, sizeof(k));
 	k.wall_ms = get_fixed(&r, 8);
 	get_bytes(&r, k.key, WIRE_KEY_SIZE);
+	get_bytes(&r, k.answer, WIRE_ANSWER_SIZE);
+	get_bytes(&r, k.courtesy, WIRE_COURTESY_SIZE);
 	k.chain_len = len - KNOCK_FIXED;
 	k.chain = k.chain_len > 0 ? r.at : NULL;
 	*out = k;

@@ -129,11 +129,18 @@ ssize_t wire_invite_decode(struct wire_invite *out, const uint8_t *data, size_t 
 
 /* --- the payload of a knock (section 19) --- */
 
-enum { WIRE_KNOCK_PAYLOAD_MAX = 8 + WIRE_KEY_SIZE + WIRE_CHAIN_MAX };
+enum {
+	WIRE_ANSWER_SIZE = 16,
+	WIRE_COURTESY_SIZE = 8,
+	WIRE_KNOCK_PAYLOAD_MAX =
+		8 + WIRE_KEY_SIZE + WIRE_ANSWER_SIZE + WIRE_COURTESY_SIZE + WIRE_CHAIN_MAX
+};
 
 struct wire_knock {
 	uint64_t wall_ms;
 	uint8_t key[WIRE_KEY_SIZE];
+	uint8_t answer[WIRE_ANSWER_SIZE];     /* random: proves a refusal */
+	uint8_t courtesy[WIRE_COURTESY_SIZE]; /* of the accepter's ticket; zeros: none */
 	const uint8_t *chain; /* encoded, not looked at; decoded: in the decoded bytes */
 	size_t chain_len;     /* 0: none */
 };

@@ -63,6 +63,8 @@ enum datagram_kind wire_classify(const uint8_t *data, size_t len)
 		return DATAGRAM_ADDRESS_REQUEST;
 	case WIRE_ADDRESS_REPLY:
 		return DATAGRAM_ADDRESS_REPLY;
+	case WIRE_REFUSAL:
+		return DATAGRAM_REFUSAL;
 	default:
 		return DATAGRAM_UNKNOWN;
 	}
@@ -108,6 +110,22 @@ ssize_t wire_probe_decode(struct wire_probe *out, const uint8_t *data, size_t le
 		return GW_E_FORMAT;
 	*out = p;
 	return (ssize_t)len;
+}
+
+void wire_refusal_encode(uint8_t out[WIRE_REFUSAL_SIZE], const struct wire_refusal *r)
+{
+	*out++ = WIRE_REFUSAL;
+	out = put_bytes(out, r->scid, WIRE_CID_SIZE);
+	put_bytes(out, r->tag, WIRE_REFUSAL_TAG);
+}
+
+ssize_t wire_refusal_decode(struct wire_refusal *out, const uint8_t *data, size_t len)
+{
+	if (len != WIRE_REFUSAL_SIZE || data[0] != WIRE_REFUSAL)
+		return GW_E_FORMAT;
+	memcpy(out->scid, data + 1, WIRE_CID_SIZE);
+	memcpy(out->tag, data + 1 + WIRE_CID_SIZE, WIRE_REFUSAL_TAG);
+	return WIRE_REFUSAL_SIZE;
 }
 
 /* --- frames --- */

@@ -24,6 +24,9 @@ enum {
 	WIRE_NETWORK_SIZE = 32,
 	WIRE_MANIFEST_PIECE = 1024,
 	WIRE_MEMBER_MAX = 500,
+	WIRE_CID_SIZE = 8,
+	WIRE_REFUSAL_TAG = 16,
+	WIRE_REFUSAL_SIZE = 1 + WIRE_CID_SIZE + WIRE_REFUSAL_TAG,
 	WIRE_PROBE_MIN = 16,
 	WIRE_CLAIM_SIZE = 80,
 };
@@ -40,6 +43,7 @@ enum datagram_kind {
 	DATAGRAM_PUNCH,
 	DATAGRAM_ADDRESS_REQUEST,
 	DATAGRAM_ADDRESS_REPLY,
+	DATAGRAM_REFUSAL,
 	DATAGRAM_UNKNOWN,
 };
 
@@ -50,6 +54,7 @@ enum {
 	WIRE_PUNCH = 0x23,
 	WIRE_ADDRESS_REQUEST = 0x24,
 	WIRE_ADDRESS_REPLY = 0x25,
+	WIRE_REFUSAL = 0x26,
 };
 
 enum datagram_kind wire_classify(const uint8_t *data, size_t len);
@@ -68,6 +73,15 @@ size_t wire_probe_encode(uint8_t *out, const struct wire_probe *p);
 size_t wire_probe_reply_encode(uint8_t *out, const struct wire_probe *p);
 /* Either kind, whole datagram; a probe's size must equal `len`. */
 ssize_t wire_probe_decode(struct wire_probe *out, const uint8_t *data, size_t len);
+
+/* 0x26, the source connection id of the Initial that it answers (8), tag (16); section 19. */
+struct wire_refusal {
+	uint8_t scid[WIRE_CID_SIZE], tag[WIRE_REFUSAL_TAG];
+};
+
+void wire_refusal_encode(uint8_t out[WIRE_REFUSAL_SIZE], const struct wire_refusal *r);
+/* Exactly WIRE_REFUSAL_SIZE bytes; else GW_E_FORMAT. */
+ssize_t wire_refusal_decode(struct wire_refusal *out, const uint8_t *data, size_t len);
 
 /* --- frames on the control stream: type, length, payload; unknown types are skipped --- */
 

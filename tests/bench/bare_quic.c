@@ -577,8 +577,6 @@ static void open_socket(struct endpoint *e, const struct sockaddr_in *at)
 
 void endpoint_init(struct endpoint *e, const struct sockaddr_in *at, bool bbr)
 {
-	struct identity identity;
-
 	*e = (struct endpoint){ .server = at != NULL, .bbr = bbr, .rng.fill = fill_random };
 	prctl(PR_SET_TIMERSLACK, 1UL);
 	list_init(&e->dirty);
@@ -587,8 +585,8 @@ void endpoint_init(struct endpoint *e, const struct sockaddr_in *at, bool bbr)
 	e->arena = malloc(ARENA);
 	if (!e->arena || crypto_init() < 0)
 		bare_die("start");
-	identity_generate(&identity);
-	if (tls_init(&e->tls, &identity) < 0)
+	identity_generate(&e->identity);
+	if (tls_init(&e->tls, &e->identity) < 0)
 		bare_die("tls");
 	open_socket(e, at);
 }

@@ -51,6 +51,7 @@ struct endpoint {
 	bool server, gso, gro, bbr;
 	bool bytes; /* flows carry those of an application */
 	struct sockaddr_in local;
+	struct identity identity;
 	struct tls_context tls;
 	struct rng rng;
 	struct map by_cid;

@@ -53,7 +53,9 @@ static void self_of(struct knock_self *s, uint8_t first)
 static void make(size_t chain_len)
 {
 	static const uint8_t EPHEMERAL[32] = { 3 };
-	ssize_t made = knock_make(token, &from, to.key, DCID, EPHEMERAL, NOW, chain, chain_len);
+	ssize_t made = knock_make(
+		token, &from, to.key, DCID, EPHEMERAL,
+		&(struct wire_knock){ .wall_ms = NOW, .chain = chain, .chain_len = chain_len });
 
 	demand(made > 0, "make");
 	len = (size_t)made;

@@ -25,11 +25,11 @@ MBIT_100 = ("5", "62500")  # bytes each 5 ms
 
 def packets(kind, accepter, who):
     import test_attack_flood as floods
-    from packets import Hello, broken_knock
+    from packets import KNOCK_MIN, Hello, broken_knock
     if kind == "strangers":
         return [floods.bare_initial()], 100_000, floods.NEW_ID
     if kind == "wrong_tags":
-        return [floods.bare_initial(lambda _: os.urandom(152))], 100_000, floods.NEW_ID
+        return [floods.bare_initial(lambda _: os.urandom(KNOCK_MIN))], 100_000, floods.NEW_ID
     if kind == "broken":
         return [floods.bare_initial(lambda dcid: broken_knock(accepter, dcid)) for _ in range(2000)], 20_000, (0, 0)
     return [Hello(who, accepter).packet for _ in range(3000)], 20_000, (0, 0)

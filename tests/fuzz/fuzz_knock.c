@@ -125,7 +125,8 @@ static void as_chain(const uint8_t *chain, size_t len)
 		return;
 	memcpy(w.key, from.key, KEY_SIZE);
 	as_payload(payload, wire_knock_encode(payload, &w));
-	size = knock_make(token, &from, to.key, DCID, EPHEMERAL, NOW, chain, len);
+	size = knock_make(token, &from, to.key, DCID, EPHEMERAL,
+			  &(struct wire_knock){ .wall_ms = NOW, .chain = chain, .chain_len = len });
 	demand(size > 0 && open_token(&k, token, (size_t)size) == KNOCK_OK);
 	demand(k.chain_len == len && memcmp(k.key, from.key, KEY_SIZE) == 0);
 	demand(len == 0 || memcmp(k.chain, chain, len) == 0);
@@ -135,7 +136,9 @@ static void as_chain(const uint8_t *chain, size_t len)
 static void as_change(const uint8_t *change, size_t len)
 {
 	uint8_t token[KNOCK_MAX], changed[KNOCK_MAX], chain[WIRE_CHAIN_MAX] = { 0 };
-	ssize_t size = knock_make(token, &from, to.key, DCID, EPHEMERAL, NOW, chain, 100);
+	ssize_t size = knock_make(
+		token, &from, to.key, DCID, EPHEMERAL,
+		&(struct wire_knock){ .wall_ms = NOW, .chain = chain, .chain_len = 100 });
 	struct knock k;
 
 	demand(size > 0);

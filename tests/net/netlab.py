@@ -393,7 +393,7 @@ class World:
 
 def plain_environment():
     """Ours without the settings of whoever runs this."""
-    keep = ("GODWIT_NO_OFFLOAD", INSIDE)
+    keep = ("GODWIT_NO_OFFLOAD", "GODWIT_NO_SANDBOX", INSIDE)
     return {k: v for k, v in os.environ.items()
             if (not k.startswith("GODWIT_") or k in keep) and k.lower() not in ("http_proxy", "https_proxy", "all_proxy", "no_proxy")}
 

@@ -31,7 +31,7 @@ STREAM = {"id": TEXT, "peer": TEXT, "service": TEXT, "tx_bytes": NUMBER, "rx_byt
 NETWORK = {"name": TEXT, "address": MAYBE_TEXT, "sequence": MAYBE_NUMBER, "expires": MAYBE_NUMBER, "warning": MAYBE_TEXT,
            "member": ({"name": TEXT, "groups": list, "expires": NUMBER, "trouble": MAYBE_TEXT}, None)}
 STATUS = {"v": NUMBER, "address": TEXT, "incarnation": TEXT, "uptime_s": NUMBER, "beacons": [BEACON], "peers": [PEER],
-          "services": [SERVICE], "streams": [STREAM]}
+          "services": [SERVICE], "streams": [STREAM], "networks": list, "warnings": list, "sandbox": TEXT}
 PING = {"v": NUMBER, "seq": NUMBER, "rtt_ms": NUMBER, "path": PING_PATH}
 BENCH = {"v": NUMBER, "bytes": NUMBER, "seconds": NUMBER, "gbit_s": NUMBER, "cpu_s": NUMBER, "cpu_s_per_gb": NUMBER,
          "rtt_us": {"p50": NUMBER, "p99": NUMBER}}
@@ -39,9 +39,7 @@ NETCHECK = {"v": NUMBER, "udp": MAYBE_FLAG, "ipv4": {"works": MAYBE_FLAG, "seen"
             "nat": MAYBE_FLAG, "mapping": TEXT, "filtering": TEXT, "hairpinning": MAYBE_FLAG,
             "port_mapping": {"state": TEXT, "protocol": MAYBE_TEXT, "external": MAYBE_TEXT},
             "beacons": [{"address": TEXT, "endpoint": TEXT, "rtt_ms": MAYBE_NUMBER, "clock_offset_s": MAYBE_NUMBER}], "verdict": TEXT}
-BEACON_NETWORK = {"name": TEXT, "address": MAYBE_TEXT, "sequence": MAYBE_NUMBER, "expires": MAYBE_NUMBER, "warning": MAYBE_TEXT,
-           "member": ({"name": TEXT, "groups": list, "expires": NUMBER, "trouble": MAYBE_TEXT}, None)}
-STATUS = {"v": NUMBER, "address": TEXT, "ready": TEXT, "uptime_s": NUMBER, "pid": NUMBER,
+BEACON_STATUS = {"v": NUMBER, "address": TEXT, "ready": TEXT, "uptime_s": NUMBER, "pid": NUMBER, "sandbox": TEXT,
                  "beacon": {"sessions": NUMBER, "registered": NUMBER, "channels": NUMBER, "records": NUMBER, "relayed_bytes": NUMBER,
                             "relayed_packets": NUMBER, "refused": NUMBER, "draining": FLAG, "drops": {}}}
 ERROR = {"v": NUMBER, "error": {"code": TEXT, "message": TEXT, "hint": TEXT}}
@@ -278,7 +276,8 @@ def test_contract_small_ones(w):
         for flag in [f"godwit {command}", *[o["name"] for o in help_of["options"]]]:
             assert re.search(rf"{re.escape(flag)}(?![a-z-])", manual), f"{flag} is not in the man page"
     settings = one_object(node.run("config", "--json").out,
-                          {"v": NUMBER, "settings": {"beacon": {"source": TEXT}, "relay-only": {"value": TEXT, "source": TEXT}}})
+                          {"v": NUMBER, "settings": {"beacon": {"source": TEXT}, "relay-only": {"value": TEXT, "source": TEXT},
+                                                    "no-sandbox": {"value": TEXT, "source": TEXT}}})
     assert settings["settings"]["beacon"]["value"] == []
 
 
@@ -292,7 +291,8 @@ def test_contract_exit_codes(w):
     hint = ("--beacon", beacon.text)
     cases = [(2, "usage", ("ping",)), (2, "usage", ("pnig",)), (3, "no-node", ("status",)),
              (4, "unreachable", ("ping", Node(w.b, "absent").address, "-c", "1", *hint)),
-             (4, "unreachable", ("ping", silent.address, "-c", "1", *hint)), (5, "denied", ("connect", f"{server.address}/other", *hint)),
+             (5, "denied", ("ping", silent.address, "-c", "1", *hint)), (5, "denied", ("connect", f"{silent.address}/x", *hint)),
+             (5, "denied", ("connect", f"{server.address}/other", *hint)),
              (124, "timeout", ("ping", Node(w.b, "absent").address, "-c", "1", "--timeout", "0.5", "--beacon", f"{beacon.key}@{AT}:4999/0"))]
     for code, word, argv in cases:
         r = client.run(*argv)

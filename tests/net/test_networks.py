@@ -136,14 +136,15 @@ def test_network_life(w):
     assert re.fullmatch(rf"Joined acme: {key}\n{third.address} is db, groups db, ops, until {DATE}", out), out
 
     lines = good(ca, "members", "acme").splitlines()
-    assert lines[0].split() == ["NAME", "ADDRESS", "GROUPS", "VALID", "UNTIL", "BY", "STATE"], lines
-    assert re.fullmatch(rf"db +{third.address}  db, ops  {DATE}  a CA  valid", lines[1]), lines
+    assert lines[0].split() == ["NAME", "ADDRESS", "GROUPS", "VALID", "UNTIL", "BY", "STATE", "SEEN"], lines
+    assert re.fullmatch(rf"db +{third.address}  db, ops  {DATE}  a CA  valid  -", lines[1]), lines
     assert re.fullmatch(rf"{SERIAL}  web-\.\.\.  web +{DATE}  valid", lines[-1]), lines
     out = good(ca, "revoke", "db")
     assert re.fullmatch(rf"Revoked {third.address} \(db\)\nIts certificate would have been valid until {DATE}\.", out), out
+    sequence = show(ca)["manifest"]["sequence"]
     out = good(ca, "revoke", "acme", third.address)
     assert out.startswith(f"Already revoked: {third.address} (db)\n"), out
-    assert show(ca)["manifest"]["sequence"] > at_ca["manifest"]["sequence"] and show(ca)["revoked"] == {"keys": 1, "serials": 0}
+    assert show(ca)["manifest"]["sequence"] == sequence > at_ca["manifest"]["sequence"] and show(ca)["revoked"] == {"keys": 1, "serials": 0}
     r = network(third, "join", good(ca, "export"))
     assert r.code == 0 and "the certificate of this node is refused: it is revoked" in r.err, r
     assert show(third)["certificate"]["refusal"] == "it is revoked" and "refused: it is revoked" in good(third, "show", "acme")
@@ -330,8 +331,11 @@ def test_network_names_that_are_revoked(w):
     assert good(ca, "revoke", "laptop").startswith(f"Revoked {two.address}\nNo certificate of it is known here.")
     good(ca, "invite", "--for", one.address, "--name", "db")
     assert good(ca, "revoke", "db").startswith(f"Revoked {one.address} (db)")
+    good(ca, "invite", "--for", ca.address, "--name", "db")  # the name goes on
+    assert good(ca, "revoke", "db").startswith(f"Revoked {ca.address} (db)")
+    refused(ca, '"db" is more than one node', "revoke", "db", code=2)
     states = {m["address"]: m["state"] for m in shape(ca, MEMBERS, "members")["members"]}
-    assert states == {ca.address: "valid", one.address: "revoked"}, states
+    assert states == {ca.address: "revoked", one.address: "revoked"}, states
 
 
 def test_network_time_passes(w):

@@ -104,16 +104,15 @@ def test_examples_echo(w):
 
 
 def test_denied(w):
-    """A key that may use nothing is not answered (exit 4, and a hint); the allowed one gets through."""
+    """A key that is not allowed gets exit 5; the allowed one gets through; nobody is let in by default."""
     client, stranger = Node(w.b, "client"), Node(w.b, "stranger")
     helper(w.a, "echo", 7000)
     server = Node(w.a, "server")
     destination = server.expose("7000", "echo", client.address)
     assert client.run("connect", destination, data="in").out == "in"
-    two_lines(stranger.run("connect", destination, data="out"), 4)
+    two_lines(stranger.run("connect", destination, data="out"), 5)
     r = stranger.run("connect", destination, "--json", data="out")
-    assert r.code == 4 and json.loads(r.out)["error"]["code"] == "unreachable", repr(r)
-    assert f"--allow {stranger.address}" in json.loads(r.out)["error"]["hint"], r.out
+    assert r.code == 5 and json.loads(r.out)["error"]["code"] == "denied", repr(r)
     assert client.run("connect", destination, data="again").out == "again"
 
 
@@ -561,7 +560,7 @@ def test_bench_is_not_for_strangers(w):
     """bench is served to allowed peers only."""
     client, stranger = Node(w.b, "client"), Node(w.b, "stranger")
     server, _ = pair(w, "--allow", client.address)
-    two_lines(stranger.run("bench", server.ticket("echo"), "--seconds", "1"), 4)
+    two_lines(stranger.run("bench", server.ticket("echo"), "--seconds", "1"), 5)
 
 
 def test_help_version_config(w):

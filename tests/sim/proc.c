@@ -338,6 +338,7 @@ static void event(struct proc *p, const struct event *ev)
 	case EVENT_BEACONS:
 	case EVENT_MANIFEST:
 	case EVENT_AUDIT:
+	case EVENT_NAME:
 		break;
 	case EVENT_IDENTITY_IN_USE:
 		sim_note(p->sim, "%s: identity in use elsewhere", p->name);

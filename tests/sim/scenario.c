@@ -854,6 +854,7 @@ static const struct scenario scenarios[] = {
 	{ "cold", build_cold, 1 },
 	{ "lies", build_lies, 10 },
 	{ "accused", build_accused, 4 },
+	{ "names", build_names, 6 },
 	{ "forged", build_forged, 6 },
 	{ "persistent-glare", build_persistent_glare, 5 },
 	{ "partition", build_partition, 6 },

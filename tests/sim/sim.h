@@ -487,6 +487,8 @@ void build_cold(struct sim *s);
 /* scenario_hostile.c */
 void build_lies(struct sim *s);
 void build_accused(struct sim *s);
+
+void build_names(struct sim *s);
 void build_forged(struct sim *s);
 /* scenario_many.c */
 void build_persistent_glare(struct sim *s);

@@ -366,9 +366,23 @@ static void key_comes_from_the_environment(void **state)
 	setenv("TEST_KEY", pem, 1);
 	assert_int_equal(load("env:TEST_KEY"), 0);
 	assert_memory_equal(&id, &made, sizeof(id));
+	assert_null(getenv("TEST_KEY")); /* it has been taken out */
 	setenv("TEST_KEY", "", 1);
 	assert_int_equal(load("env:TEST_KEY"), -1);
 	assert_non_null(strstr(f.message, "TEST_KEY"));
+}
+
+static void key_in_the_environment_is_overwritten(void **state)
+{
+	char pem[IDENTITY_PEM_MAX], text[IDENTITY_PEM_MAX + 16];
+
+	(void)state;
+	make_key(pem);
+	snprintf(text, sizeof(text), "TEST_KEY=%s", pem);
+	putenv(text);
+	assert_int_equal(load("env:TEST_KEY"), 0);
+	for (size_t i = 0; i < strlen(pem); i++)
+		assert_int_equal(text[strlen("TEST_KEY=") + i], 0);
 }
 
 static void key_comes_from_a_descriptor(void **state)
@@ -384,7 +398,7 @@ static void key_comes_from_a_descriptor(void **state)
 	snprintf(spec, sizeof(spec), "fd:%d", pair[0]);
 	assert_int_equal(load(spec), 0);
 	assert_memory_equal(&id, &made, sizeof(id));
-	close(pair[0]);
+	assert_int_equal(fcntl(pair[0], F_GETFD), -1); /* it has been closed */
 	assert_int_equal(load(spec), -1);
 	assert_failure(EXIT_USAGE, "usage", "cannot read descriptor");
 }
@@ -672,6 +686,7 @@ int main(void)
 		TEST(ephemeral_keys_are_never_stored),
 		TEST(key_comes_from_a_file),
 		TEST(key_comes_from_the_environment),
+		TEST(key_in_the_environment_is_overwritten),
 		TEST(key_comes_from_a_descriptor),
 		TEST(wrong_descriptors_are_refused),
 		TEST(keys_for_everybody_are_refused),

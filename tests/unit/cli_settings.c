@@ -24,10 +24,11 @@ static const struct option_spec LISTS[] = {
 static const struct option_spec *const SPECS[] = { HOME_OPTIONS, NODE_OPTIONS, LISTS, NULL };
 
 static const char *const VARIABLES[] = {
-	"GODWIT_HOME",     "GODWIT_CONFIG", "GODWIT_IDENTITY",   "GODWIT_LISTEN",
-	"GODWIT_PARK",     "GODWIT_BEACON", "GODWIT_RELAY_ONLY", "GODWIT_CONGESTION",
-	"GODWIT_ALLOW",    "GODWIT_EXPOSE", "GODWIT_FORWARD",    "XDG_STATE_HOME",
-	"GODWIT_UDP_IDLE",
+	"GODWIT_HOME",     "GODWIT_CONFIG",     "GODWIT_IDENTITY",   "GODWIT_LISTEN",
+	"GODWIT_PARK",     "GODWIT_BEACON",     "GODWIT_RELAY_ONLY", "GODWIT_CONGESTION",
+	"GODWIT_ALLOW",    "GODWIT_EXPOSE",     "GODWIT_FORWARD",    "XDG_STATE_HOME",
+	"GODWIT_UDP_IDLE", "GODWIT_NO_SANDBOX", "GODWIT_INVITE",     "GODWIT_NAME",
+	"GODWIT_POLICY",   "GODWIT_AUDIT",
 };
 
 static char directory[] = "cli_settings.XXXXXX";
@@ -109,6 +110,24 @@ static void assert_refused(const char *message)
 }
 
 /* --- where a value comes from --- */
+
+/* An invite is a secret: where it is is a setting, what it is is not. */
+static void invites_are_not_shown(void **state)
+{
+	(void)state;
+	setenv("GODWIT_INVITE", "iaaxsecretword", 1);
+	assert_int_equal(load("--home", ".", NULL), 0);
+	assert_setting(SETTING_INVITE, "env:GODWIT_INVITE", "environment GODWIT_INVITE");
+	setenv("GODWIT_INVITE", "file:/run/secrets/invite", 1);
+	assert_int_equal(load("--home", ".", NULL), 0);
+	assert_setting(SETTING_INVITE, "file:/run/secrets/invite", "environment GODWIT_INVITE");
+	assert_int_equal(load("--home", ".", "--invite", "fd:3", NULL), 0);
+	assert_setting(SETTING_INVITE, "fd:3", "flag --invite");
+	assert_int_equal(load("--home", ".", "--invite", "iaaxsecretword", NULL), -1);
+	assert_refused("the invite is a secret");
+	assert_null(strstr(f.message, "iaaxsecretword"));
+	assert_null(strstr(f.hint, "iaaxsecretword"));
+}
 
 static void nothing_said_gives_the_defaults(void **state)
 {
@@ -414,6 +433,25 @@ static void switches_are_yes_or_no(void **state)
 	assert_false(setting_is_on(&s, SETTING_RELAY_ONLY));
 }
 
+static void sandbox_is_a_switch(void **state)
+{
+	(void)state;
+	assert_int_equal(load("--home", ".", NULL), 0);
+	assert_setting(SETTING_NO_SANDBOX, "no", "default");
+	assert_int_equal(load("--home", ".", "--no-sandbox", NULL), 0);
+	assert_setting(SETTING_NO_SANDBOX, "yes", "flag --no-sandbox");
+	assert_true(setting_is_on(&s, SETTING_NO_SANDBOX));
+	write_file("config.json", "{\"no-sandbox\": true}");
+	assert_int_equal(load("--home", ".", NULL), 0);
+	assert_true(setting_is_on(&s, SETTING_NO_SANDBOX));
+	setenv("GODWIT_NO_SANDBOX", "no", 1);
+	assert_int_equal(load("--home", ".", NULL), 0);
+	assert_setting(SETTING_NO_SANDBOX, "no", "environment GODWIT_NO_SANDBOX");
+	setenv("GODWIT_NO_SANDBOX", "never", 1);
+	assert_int_equal(load("--home", ".", NULL), -1);
+	assert_refused("no-sandbox is yes or no, not \"never\"");
+}
+
 static int enter_directory(void **state)
 {
 	(void)state;
@@ -432,6 +470,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_said_gives_the_defaults),
+		TEST(invites_are_not_shown),
 		TEST(home_is_found),
 		TEST(home_without_a_home_directory_is_of_the_user_database),
 		TEST(impossible_homes_are_refused),
@@ -445,6 +484,7 @@ int main(void)
 		TEST(beacons_are_checked),
 		TEST(beacons_are_limited),
 		TEST(switches_are_yes_or_no),
+		TEST(sandbox_is_a_switch),
 	};
 
 	return cmocka_run_group_tests(tests, enter_directory, leave_directory);

@@ -163,6 +163,84 @@ static void test_flood(void **state)
 	assert_true(pair_wait_connected(p));
 }
 
+/* --- refusals --- */
+
+static struct {
+	uint8_t data[64];
+	size_t count;
+} refusal;
+
+static void keep_refusal(struct pair *p, int i, const struct batch *b)
+{
+	(void)p;
+	if (i != 1)
+		return;
+	assert_int_equal(b->len, WIRE_REFUSAL_SIZE);
+	memcpy(refusal.data, b->data, b->len);
+	refusal.count++;
+}
+
+/* Node 1 allows nobody anything; node 0 has a ticket of it, or none. */
+static void refuses(struct pair *p, bool ticket)
+{
+	uint8_t courtesy[TICKET_COURTESY_SIZE];
+
+	pair_kill(p, 1);
+	pair_start(p, 1, false);
+	node_courtesy(p->n[1].node, courtesy);
+	courtesy[7] ^= !ticket;
+	assert_int_equal(node_add_courtesy(p->n[0].node, p->n[1].id.key, courtesy, p->now), 0);
+	p->on_batch = keep_refusal;
+	memset(&refusal, 0, sizeof(refusal));
+	dial(p);
+}
+
+static void test_who_has_a_ticket_is_told(void **state)
+{
+	struct pair *p = *state;
+
+	refuses(p, true);
+	pair_run(p, 100 * GW_MSEC);
+	assert_true(refusal.count > 0);
+	assert_int_equal(p->n[0].state, PEER_FAILED);
+	assert_int_equal(p->n[0].error, GW_E_DENIED);
+}
+
+static void test_who_has_only_the_address_is_not(void **state)
+{
+	struct pair *p = *state;
+
+	refuses(p, false);
+	pair_run(p, 10 * GW_SEC);
+	assert_int_equal(p->n[1].sent, 0);
+	assert_int_equal(p->n[0].error, GW_E_UNREACHABLE);
+}
+
+static void test_forged_refusal(void **state)
+{
+	struct pair *p = *state;
+	struct path path = { .local = p->n[0].at, .ifindex = 1, .remote = p->n[1].at };
+
+	refuses(p, true);
+	p->n[0].cut = false;
+	for (int i = 0; i < 20 && refusal.count == 0; i++)
+		pair_run(p, 500 * GW_USEC); /* sent, and not yet there */
+	assert_true(refusal.count > 0);
+	assert_int_equal(p->n[0].error, 0);
+	for (size_t at = 0; at < WIRE_REFUSAL_SIZE; at++) {
+		uint8_t data[WIRE_REFUSAL_SIZE];
+
+		memcpy(data, refusal.data, sizeof(data));
+		data[at] ^= 1;
+		node_receive(p->n[0].node, &path, data, sizeof(data), p->now);
+	}
+	node_receive(p->n[0].node, &path, refusal.data, WIRE_REFUSAL_SIZE - 1, p->now);
+	pair_run(p, 100 * GW_USEC);
+	assert_int_equal(p->n[0].error, 0);
+	pair_run(p, 10 * GW_MSEC);
+	assert_int_equal(p->n[0].error, GW_E_DENIED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +249,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_another_key_was_dialled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replayed_knock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_who_has_a_ticket_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_who_has_only_the_address_is_not, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_forged_refusal, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -444,9 +444,24 @@ static void fields_are_checked(void **state)
 		    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 		    0, GW_E_FORMAT),
 		/* fields of a later version are skipped */
-		ROW("\x05\0", 0, 0),
+		ROW("\x06\0", 0, 0),
 		ROW("\0\0", 0, 0),
-		ROW("\0\x01x" GOOD "\xff\x05xxxxx" GOOD "\x05\x02xx", 2, 0),
+		ROW("\0\x01x" GOOD "\xff\x05xxxxx" GOOD "\x06\x02xx", 2, 0),
+		/* courtesy */
+		ROW("\x05\x08"
+		    "courtesy",
+		    0, 0),
+		ROW("\x05\x08"
+		    "courtesy\x05\x08"
+		    "courtesy",
+		    0, GW_E_FORMAT),
+		ROW("\x05\x07"
+		    "courtes",
+		    0, GW_E_FORMAT),
+		ROW("\x05\x09"
+		    "courtesy!",
+		    0, GW_E_FORMAT),
+		ROW("\x05\0", 0, GW_E_FORMAT),
 		/* beacons */
 		ROW(BEACON("\x25", "\x11\x5b\x01\xbb", "h"), 0, 0),
 		ROW(BEACON("\x25", "\x11\x5b\0\0", "h") GOOD BEACON("\x26", "\0\x01\0\x01", "hh"),

@@ -16,7 +16,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { NOISE_AT = KNOCK_TAG, KNOCK_MIN = KNOCK_TAG + NOISE_X_OVERHEAD + 8 + KEY_SIZE };
+enum { NOISE_AT = KNOCK_TAG, KNOCK_MIN = KNOCK_MAX - WIRE_CHAIN_MAX };
 
 static const uint64_t NOW = UINT64_C(1800000000000);
 static const int64_t MINUTE = 60000;
@@ -93,7 +93,9 @@ static struct sample sample(size_t chain_len)
 	memset(ephemeral, 0x42, sizeof(ephemeral));
 	for (size_t i = 0; i < sizeof(s.chain); i++)
 		s.chain[i] = (uint8_t)(i * 3);
-	len = knock_make(s.token, &s.from, s.to.key, DCID, ephemeral, NOW, s.chain, chain_len);
+	len = knock_make(
+		s.token, &s.from, s.to.key, DCID, ephemeral,
+		&(struct wire_knock){ .wall_ms = NOW, .chain = s.chain, .chain_len = chain_len });
 	assert_int_equal(len, KNOCK_MIN + chain_len);
 	s.len = (size_t)len;
 	return s;
@@ -123,11 +125,11 @@ static void knock_says_who_and_when(void **state)
 static void bytes_are_those_of_the_specification(void **state)
 {
 	static const char EXPECTED[] =
-		"de09444f0ab62741bc875cf6e226bde8132c442be010fbd57e72603328aa76e71fccc150"
+		"a91c6a83ebf3b23089c79097dcb47e3f132c442be010fbd57e72603328aa76e71fccc150"
 		"3aae219327d14d9c9993f4725fce6e2c914999f8df2934828d8213baddcddb24fc0de2f5"
 		"f0f6f1064ad36dacb1bf352c07889e94192beb559629631b4373f54a4caff1e71512e3a8"
-		"4a65a7ece81e25de14359505d17b12dc40babc43a1961eb1c42f643fc3cc6ab5c21ff834"
-		"143032b6c46bb7238a3d533e";
+		"4a65a7ece81e25de14359505d17b12dc40babc43a1961eb1c42f643fc3cf6cbc5d5f66ce"
+		"1c639b5aa29127eaf2ac223b15b0e53b15b978bf73d3066f2e920c925f179997480312a4";
 	struct sample s = sample(4);
 	uint8_t expected[KNOCK_MAX];
 	size_t len;
@@ -164,7 +166,8 @@ static void no_knock_for_what_is_no_key(void **state)
 	uint8_t no_key[KEY_SIZE] = { 1 };
 
 	(void)state;
-	assert_int_equal(knock_make(s.token, &s.from, no_key, DCID, s.chain, NOW, NULL, 0),
+	assert_int_equal(knock_make(s.token, &s.from, no_key, DCID, s.chain,
+				    &(struct wire_knock){ .wall_ms = NOW }),
 			 GW_E_KEY);
 }
 
@@ -229,7 +232,8 @@ static void lengths_are_told(void **state)
 /* A right message in which `from` says that it is `claimed`. */
 static size_t claim(uint8_t *token, const struct sample *s, const uint8_t claimed[KEY_SIZE])
 {
-	uint8_t prologue[15 + KEY_SIZE + KNOCK_DCID], payload[8 + KEY_SIZE] = { 0 };
+	uint8_t prologue[15 + KEY_SIZE + KNOCK_DCID],
+		payload[WIRE_KNOCK_PAYLOAD_MAX - WIRE_CHAIN_MAX] = { 0 };
 	uint8_t ephemeral[32] = { 3 };
 
 	memcpy(prologue, "godwit knock v1", 15);
@@ -311,8 +315,8 @@ static void absurd_times_are_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(times); i++) {
-		ssize_t len =
-			knock_make(s.token, &s.from, s.to.key, DCID, s.chain, times[i], NULL, 0);
+		ssize_t len = knock_make(s.token, &s.from, s.to.key, DCID, s.chain,
+					 &(struct wire_knock){ .wall_ms = times[i] });
 
 		assert_int_equal(open_at(NULL, &s.to, DCID, s.token, (size_t)len, NOW),
 				 KNOCK_CLOCK);

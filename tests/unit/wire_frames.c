@@ -78,8 +78,8 @@ static void varints_come_back_and_need_all_their_bytes(void **state)
 static void first_byte_tells_the_kind(void **state)
 {
 	static const enum datagram_kind OURS[] = {
-		DATAGRAM_PROBE, DATAGRAM_PROBE_REPLY,     DATAGRAM_CHANNEL,
-		DATAGRAM_PUNCH, DATAGRAM_ADDRESS_REQUEST, DATAGRAM_ADDRESS_REPLY,
+		DATAGRAM_PROBE,           DATAGRAM_PROBE_REPLY,   DATAGRAM_CHANNEL, DATAGRAM_PUNCH,
+		DATAGRAM_ADDRESS_REQUEST, DATAGRAM_ADDRESS_REPLY, DATAGRAM_REFUSAL,
 	};
 
 	(void)state;
@@ -95,6 +95,57 @@ static void first_byte_tells_the_kind(void **state)
 		assert_int_equal(wire_classify(data, 1), kind);
 		free(data);
 	}
+}
+
+static void refusals_come_back(void **state)
+{
+	struct wire_refusal r = { "scid...", "tag of 16 bytes" }, back;
+	uint8_t bytes[WIRE_REFUSAL_SIZE + 1] = { 0 };
+
+	(void)state;
+	wire_refusal_encode(bytes, &r);
+	assert_memory_equal(bytes, "\x26scid...\0tag of 16 bytes", WIRE_REFUSAL_SIZE);
+	assert_int_equal(wire_refusal_decode(&back, bytes, WIRE_REFUSAL_SIZE), WIRE_REFUSAL_SIZE);
+	assert_memory_equal(&back, &r, sizeof(r));
+	for (size_t len = 0; len <= sizeof(bytes); len++)
+		if (len != WIRE_REFUSAL_SIZE)
+			assert_int_equal(wire_refusal_decode(&back, bytes, len), GW_E_FORMAT);
+	bytes[0] = WIRE_PUNCH;
+	assert_int_equal(wire_refusal_decode(&back, bytes, WIRE_REFUSAL_SIZE), GW_E_FORMAT);
+}
+
+/* Section 17: the bytes of each, all lengths, and what does not fit together. */
+static void members_and_manifests_come_back(void **state)
+{
+	static const char MANIFEST[] = "\x0b\x27kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk\x40\xff\x05\x02"
+				       "xyz";
+	uint8_t chain[WIRE_MEMBER_MAX + 1] = "chain", out[WIRE_FRAME_MAX];
+	struct frame f = { .type = FRAME_MEMBER }, back;
+
+	(void)state;
+	f.member.chain = chain;
+	for (f.member.len = 1; f.member.len <= WIRE_MEMBER_MAX; f.member.len++) {
+		size_t len = wire_frame_encode(out, &f);
+
+		assert_int_equal(wire_frame_decode(&back, out, len), len);
+		assert_int_equal(back.member.len, f.member.len);
+		assert_memory_equal(back.member.chain, chain, f.member.len);
+	}
+	assert_int_equal(wire_frame_decode(&back, (const uint8_t *)"\x09\0", 2), GW_E_FORMAT);
+	f = (struct frame){ .type = FRAME_MANIFEST };
+	memset(f.manifest.key, 'k', sizeof(f.manifest.key));
+	f.manifest.sequence = 255;
+	f.manifest.total = 5;
+	f.manifest.offset = 2;
+	f.manifest.bytes = (const uint8_t *)"xyz";
+	f.manifest.len = 3;
+	assert_int_equal(wire_frame_encode(out, &f), sizeof(MANIFEST) - 1);
+	assert_memory_equal(out, MANIFEST, sizeof(MANIFEST) - 1);
+	assert_int_equal(wire_frame_decode(&back, out, sizeof(MANIFEST) - 1), sizeof(MANIFEST) - 1);
+	assert_int_equal(back.manifest.total, 5);
+	assert_memory_equal(back.manifest.bytes, "xyz", 3);
+	out[36] = 4; /* it would end behind the whole */
+	assert_int_equal(wire_frame_decode(&back, out, sizeof(MANIFEST) - 1), GW_E_FORMAT);
 }
 
 static void probes_of_all_sizes_come_back(void **state)
@@ -902,6 +953,8 @@ int main(void)
 		cmocka_unit_test(vectors_of_rfc9000),
 		cmocka_unit_test(varints_come_back_and_need_all_their_bytes),
 		cmocka_unit_test(first_byte_tells_the_kind),
+		cmocka_unit_test(refusals_come_back),
+		cmocka_unit_test(members_and_manifests_come_back),
 		cmocka_unit_test(probes_of_all_sizes_come_back),
 		cmocka_unit_test(layout_of_probes_is_as_specified),
 		cmocka_unit_test(probes_of_another_size_are_refused),

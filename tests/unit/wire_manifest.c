@@ -424,22 +424,26 @@ static void knocks_come_back(void **state)
 	(void)state;
 	fill(chain, sizeof(chain), 9);
 	fill(k.key, WIRE_KEY_SIZE, 0x99);
+	fill(k.answer, WIRE_ANSWER_SIZE, 0x33);
+	fill(k.courtesy, WIRE_COURTESY_SIZE, 0x44);
 	for (k.chain_len = 0; k.chain_len <= WIRE_CHAIN_MAX; k.chain_len++) {
 		size_t len = wire_knock_encode(bytes, &k);
 		uint8_t *copy = exact(bytes, len);
 
-		assert_int_equal(len, 40 + k.chain_len);
+		assert_int_equal(len, 64 + k.chain_len);
 		assert_int_equal(wire_knock_decode(&back, copy, len), len);
 		assert_true(back.wall_ms == k.wall_ms && back.chain_len == k.chain_len);
 		assert_memory_equal(back.key, k.key, WIRE_KEY_SIZE);
-		assert_ptr_equal(back.chain, k.chain_len ? copy + 40 : NULL);
+		assert_memory_equal(back.answer, k.answer, WIRE_ANSWER_SIZE);
+		assert_memory_equal(back.courtesy, k.courtesy, WIRE_COURTESY_SIZE);
+		assert_ptr_equal(back.chain, k.chain_len ? copy + 64 : NULL);
 		if (k.chain_len)
 			assert_memory_equal(back.chain, chain, k.chain_len);
 		free(copy);
 	}
 	memset(&k, 0xa5, sizeof(k));
 	memcpy(&back, &k, sizeof(k));
-	for (size_t len = 0; len < 40; len++)
+	for (size_t len = 0; len < 64; len++)
 		assert_int_equal(wire_knock_decode(&back, bytes, len), BAD);
 	assert_int_equal(wire_knock_decode(&back, bytes, sizeof(bytes)), BAD);
 	assert_memory_equal(&back, &k, sizeof(k));

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 INITIAL_SALT = bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a")
 INITIAL, HANDSHAKE, RETRY = 0, 2, 3
 DCID = 16
+KNOCK_MIN = 16 + 32 + 48 + 8 + 32 + 16 + 8 + 16  # bytes of one without a certificate
 P = 2**255 - 19
 
 
@@ -47,7 +48,11 @@ class Identity:
         self.seed = seed or os.urandom(32)
         self.signer = Ed25519PrivateKey.from_private_bytes(self.seed)
         self.key = raw_public(self.signer.public_key())
-        self.secret = X25519PrivateKey.from_private_bytes(hashlib.sha512(self.seed).digest()[:32])
+        scalar = bytearray(hashlib.sha512(self.seed).digest()[:32])
+        scalar[0] &= 248
+        scalar[31] = scalar[31] & 127 | 64
+        self.secret_bytes = bytes(scalar)
+        self.secret = X25519PrivateKey.from_private_bytes(self.secret_bytes)
 
     @classmethod
     def of_home(cls, home):
@@ -111,14 +116,24 @@ def knock_tag(accepter, dcid, rest):
     return mac(hashlib.sha256(b"godwit knock v1" + accepter).digest(), dcid, rest)[:16]
 
 
-def knock(who, accepter, dcid, chain=b"", ahead_s=0, claims=None):
+def knock(who, accepter, dcid, chain=b"", ahead_s=0, claims=None, answer=None, courtesy=bytes(8)):
     """`claims`: the key that the payload names instead of the one that is proved."""
-    payload = struct.pack(">Q", int((time.time() + ahead_s) * 1000)) + (claims or who.key) + chain
+    payload = struct.pack(">Q", int((time.time() + ahead_s) * 1000)) + (claims or who.key)
+    payload += (answer or os.urandom(16)) + courtesy + chain
     message = NoiseX(b"godwit knock v1" + accepter + dcid, montgomery(accepter)).message(who.secret, payload)
     return knock_tag(accepter, dcid, message) + message
 
 
-def broken_knock(accepter, dcid, size=136):
+def courtesy_of(accepter):
+    """What tickets of that identity hold."""
+    return hashlib.sha256(b"godwit courtesy v1" + accepter.secret_bytes).digest()[:8]
+
+
+def refusal(scid, answer):
+    return b"\x26" + scid + hashlib.sha256(b"godwit refusal v1" + answer + scid).digest()[:16]
+
+
+def broken_knock(accepter, dcid, size=KNOCK_MIN - 16):
     """A right tag (whoever knows the address can make it) on what is no Noise message."""
     rest = os.urandom(size)
     return knock_tag(accepter, dcid, rest) + rest

@@ -10,7 +10,7 @@ import time
 
 from attacker import Flood, Guard, Target, exact_lines, flood_file, flows, plain, udp_in
 from netlab import Node, wait
-from packets import DCID, INITIAL, RETRY, Hello, Long, broken_knock, client_hello, crypto_frame, initial, initial_keys
+from packets import DCID, INITIAL, KNOCK_MIN, RETRY, Hello, Long, broken_knock, client_hello, crypto_frame, initial, initial_keys
 from test_beacon import AT, Beacon
 from test_beacon_limits import counts, over_tls
 from test_moves import helper
@@ -56,7 +56,7 @@ def test_attack_flood_of_strangers(w):
 
 def test_attack_flood_of_wrong_tags(w):
     """100,000 a second with a token of a knock's length."""
-    bears(w, lambda _: [bare_initial(lambda _: os.urandom(152))], 100_000, NEW_ID)
+    bears(w, lambda _: [bare_initial(lambda _: os.urandom(KNOCK_MIN))], 100_000, NEW_ID)
 
 
 def test_attack_flood_of_broken_knocks(w):
