@@ -6,7 +6,8 @@ import time
 
 from attacker import Forger, Guard, Tap, Target, flows, udp_in
 from netlab import wait
-from packets import DCID, Hello, Identity, broken_knock, client_hello, crypto_frame, initial, initial_keys, knock, long_header
+from packets import (DCID, Hello, Identity, Long, broken_knock, client_hello, courtesy_of, crypto_frame, initial, initial_keys, knock, long_header,
+                     refusal)
 
 SECONDS = 0.7  # that an answer would take at most: the accepter's handshake repeats after 300 ms
 
@@ -109,6 +110,32 @@ def test_attack_knock_of_a_stranger(w):
     answers = tap.hear(SECONDS, lambda d: d.source == target.at[0] and d.port == 4242)
     assert answers and hello.answer(answers[0].data), "the library's packets are no good"
     wait(lambda: not target.peers(), 10, "it to be forgotten")
+
+
+def test_attack_refusal(w):
+    """Who shows the courtesy of a ticket is told that it is refused, in 25 bytes, which prove that the node says so; others are not."""
+    target, tap, forger = Target(w), Tap(w, "to_a"), Forger(w.b)
+    good, answer = courtesy_of(Identity.of_home(target.server.home)), os.urandom(16)
+    for who in (Identity(), Identity()):
+        silent(target, tap, [Hello(who, target.key, courtesy=os.urandom(8)).packet for _ in range(20)])
+        hello = Hello(who, target.key, courtesy=good, answer=answer)
+        forger.send(w.b.address(), 4242, *target.at, hello.packet)
+        told = tap.hear(SECONDS, lambda d: d.source == target.at[0])
+        assert [d.data for d in told] == [refusal(hello.scid, answer)], told
+    assert target.peers() == []
+
+
+def test_attack_forged_refusal(w):
+    """Refusals that others make up do not end a dial, nor a connection."""
+    target, tap, forger = Target(w), Tap(w, "to_b"), Forger(w.r)
+    reader = target.read()
+    ids = {Long(d.data).scid for d in tap.take() if d.to == target.at[0] and d.data[0] & 0xf0 == 0xc0}
+    assert ids
+    port = int(target.peers()[0]["path"]["endpoint"].split(":")[1])
+    for scid in ids:
+        for proof in (bytes(16), os.urandom(16), refusal(scid, bytes(16))[9:]):
+            forger.send(*target.at, w.b.address(), port, b"\x26" + scid + proof)
+    flows(reader)
 
 
 def test_attack_knock_of_other_times(w):
