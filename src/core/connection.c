@@ -43,6 +43,9 @@ void connection_opened(struct connection *c)
 	c->node->n_half_open--;
 	c->node->n_unproven -= c->unproven;
 	c->unproven = false;
+	if (c->at_door)
+		--*c->at_door;
+	c->at_door = NULL;
 }
 
 void connection_set_state(struct connection *c, enum conn_state state, gw_time now)

@@ -238,6 +238,8 @@ struct connection *connection_accept(struct node *n, const struct path *path, st
 		return NULL;
 	}
 	memcpy(c->knock_key, guest->key, KEY_SIZE);
+	c->at_door = &n->at_door[knock_owner(guest->key, n->knock_seed)];
+	++*c->at_door;
 	c->shown = guest->shown;
 	c->unproven = !b && !guest->retried;
 	n->n_unproven += c->unproven;

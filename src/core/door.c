@@ -15,6 +15,8 @@ enum {
 	WAITING_MAX = 256,  /* first packets */
 	CROWD = 16,         /* more of them: live connections go first */
 	UNPROVEN_MAX = 64,  /* handshakes, before others have to show where they are */
+	KEY_UNPROVEN = 16,  /* of one key */
+	KEY_MAX = 32,       /* of one key, wherever it is */
 	TURNED_AWAY_MAX = 4 /* before the next turn */
 };
 
@@ -218,11 +220,27 @@ static void send_retry(struct node *n, const struct path *path, const ngtcp2_pkt
 /* Once only.  Who gets a Retry comes again with the same first packet if that is lost. */
 static bool is_new(struct node *n, const struct path *path, const struct guest *g, gw_time now)
 {
-	if (knock_seen_add(&n->knocks, g->dcid, g->wall_ms, node_wall_ms(n, now), n->knock_seed))
+	if (knock_seen_add(&n->knocks, g->dcid, g->key, g->wall_ms, node_wall_ms(n, now),
+			   n->knock_seed))
 		return true;
 	n->stats.drop_knock++;
 	audit_refused(n, AUDIT_KNOCK, g->key, path, refusal_text(KNOCK_REPLAY));
 	return false;
+}
+
+/* Who is allowed in keeps nobody else out by handshakes that come to nothing. */
+static bool is_crowd(struct node *n, const struct guest *g)
+{
+	if (n->at_door[knock_owner(g->key, n->knock_seed)] < KEY_MAX)
+		return false;
+	n->stats.drop_limit++;
+	return true;
+}
+
+static bool has_to_prove(const struct node *n, const struct guest *g)
+{
+	return n->n_unproven >= UNPROVEN_MAX ||
+	       n->at_door[knock_owner(g->key, n->knock_seed)] >= KEY_UNPROVEN;
 }
 
 static bool admit(struct node *n, const struct path *path, const struct beacon_ref *b,
@@ -232,9 +250,9 @@ static bool admit(struct node *n, const struct path *path, const struct beacon_r
 	    (out->retried || !opens(n, path, b, channel, hd, out, now)))
 		return false;
 	/* A beacon has shown where those are that come through it. */
-	if (!b && !out->retried && n->n_unproven >= UNPROVEN_MAX)
+	if (!b && !out->retried && has_to_prove(n, out))
 		send_retry(n, path, hd, out, now);
-	else if (is_new(n, path, out, now))
+	else if (!is_crowd(n, out) && is_new(n, path, out, now))
 		return true;
 	credentials_free(out->shown);
 	return false;

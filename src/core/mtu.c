@@ -171,6 +171,11 @@ void mtu_probe_received(struct connection *c, const struct path *path,
 {
 	if (c->state != CONN_USED)
 		return;
+	/* Who is on the way sees tokens: a probe sent again from elsewhere gets no answer there. */
+	if (!addr_equal(&path->remote, &c->path.remote)) {
+		c->node->stats.drop_refused++;
+		return;
+	}
 	c->mtu.reply = *probe;
 	memcpy(c->mtu.reply.token, c->peer_token, WIRE_TOKEN_SIZE);
 	c->mtu.reply_path = *path;

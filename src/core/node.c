@@ -910,4 +910,7 @@ void node_check(const struct node *n)
 	assert(dgram_bytes == n->dgram_bytes);
 	assert(connections == n->n_connections);
 	assert(half_open == n->n_half_open);
+	for (size_t i = 0; i < KNOCK_OWNERS; i++)
+		half_open -= n->at_door[i];
+	assert(half_open == 0);
 }

@@ -319,6 +319,7 @@ struct connection {
 	struct tls_session tls;
 	bool confirmed;                   /* handshake complete on our side */
 	uint8_t knock_key[KEY_SIZE];      /* accepter: who has knocked */
+	uint16_t *at_door;                /* its count there; NULL: not any more */
 	struct credential *shown;         /* ... and what it is; the peer's from the hello on */
 	uint8_t answer[WIRE_ANSWER_SIZE]; /* dialler: proves a refusal */
 	const struct network *knocked;    /* dialler: what it has shown; to be compared only */
@@ -559,6 +560,7 @@ struct node {
 	bool door_busy;  /* one has been served since the last turn */
 	gw_time door_at; /* when one was served last */
 	size_t n_unproven;
+	uint16_t at_door[KNOCK_OWNERS]; /* handshakes of keys, by knock_owner() */
 
 	struct tls_context tls;
 	struct quic_pool quic_pool; /* ngtcp2's memory of all connections */

@@ -225,7 +225,7 @@ void godwit_node_stats(const godwit_node *node, godwit_stats *out)
 		.bytes_in = core.bytes_in,
 		.bytes_out = core.bytes_out,
 		.dropped = core.drop_unknown + core.drop_malformed + core.drop_no_connection +
-			   core.drop_limit + core.drop_refused,
+			   core.drop_limit + core.drop_refused + core.drop_knock,
 		.handshakes = core.handshakes,
 		.dials = core.dials,
 		.moves = core.moves,

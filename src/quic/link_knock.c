@@ -56,6 +56,6 @@ bool link_knock_is_new(const struct link *l, const ngtcp2_cid *odcid, gw_time no
 		return true;
 	wall_ms = h->wall_ms(h, now);
 	return odcid->datalen == KNOCK_DCID &&
-	       knock_seen_add(&h->seen, odcid->data, l->knock_ms ? l->knock_ms : wall_ms, wall_ms,
-			      h->seen_seed);
+	       knock_seen_add(&h->seen, odcid->data, l->key, l->knock_ms ? l->knock_ms : wall_ms,
+			      wall_ms, h->seen_seed);
 }

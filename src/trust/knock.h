@@ -17,7 +17,8 @@ enum {
 	KNOCK_MAX = KNOCK_TAG + NOISE_X_OVERHEAD + WIRE_KNOCK_PAYLOAD_MAX,
 	KNOCK_SKEW_MS = 15 * 60 * 1000,
 	KNOCK_SEEN_MAX = 65536,
-	KNOCK_DCID = 16, /* bytes of the Initial's destination connection id */
+	KNOCK_KEY_MAX = KNOCK_SEEN_MAX / 8, /* of one key, when half of them are used */
+	KNOCK_DCID = 16,                    /* bytes of the Initial's destination connection id */
 };
 
 /* Our own keys, computed once. */
@@ -75,15 +76,23 @@ void knock_refusal_tag(uint8_t out[KNOCK_TAG], const uint8_t answer[WIRE_ANSWER_
 
 struct knock_seen; /* NULL until the first */
 
-/* True: it is new, and is remembered for as long as its time could be taken.  `knock_ms` is the
- * knock's own time, `wall_ms` our clock.  Also false: more than KNOCK_SKEW_MS apart, older than
- * what was forgotten, or out of memory.  Nothing is remembered then.
+/* True: it is new, and is remembered for as long as its time could be taken.  `key` is whose knock
+ * it is, `knock_ms` its own time, `wall_ms` our clock.  Also false: more than KNOCK_SKEW_MS apart,
+ * older than what was forgotten, too many of that key, or out of memory.  Nothing is remembered
+ * then.
  *
  * A knock that is answered by a Retry does not belong here: its sender repeats it as it is when
  * the Retry is lost. */
-bool knock_seen_add(struct knock_seen **seen, const uint8_t dcid[KNOCK_DCID], uint64_t knock_ms,
-		    uint64_t wall_ms, uint64_t seed);
+bool knock_seen_add(struct knock_seen **seen, const uint8_t dcid[KNOCK_DCID],
+		    const uint8_t key[KEY_SIZE], uint64_t knock_ms, uint64_t wall_ms,
+		    uint64_t seed);
 void knock_seen_free(struct knock_seen *seen);
+
+enum { KNOCK_OWNERS = 1024 };
+
+/* A number below KNOCK_OWNERS by which keys are counted; which keys share one nobody can tell who does not
+ * know the seed. */
+uint16_t knock_owner(const uint8_t key[KEY_SIZE], uint64_t seed);
 
 /* --- Retry tokens: nothing is kept of who gets one --- */
 

@@ -3,7 +3,11 @@
  * An id has to be known for as long as a clock would take its knock, so the ids are forgotten by
  * the knock's own time: they are in lists, one for each step of two seconds, and the steps in a
  * ring.  `first` is the oldest step of which nothing is forgotten, whether the clock has passed
- * those before it or the table was full. */
+ * those before it or the table was full.
+ *
+ * Who is allowed in could fill the table with knocks dated ahead, and so have those of all others
+ * refused: when half of it is used a key may have a share of it only.  Keys are counted by their
+ * hash; two of one hash have one share. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "trust/knock.h"
 
@@ -13,14 +17,19 @@
 
 enum { STEP_MS = 2000, STEPS = 1024, CAPACITY_MIN = 64 };
 
+_Static_assert(KNOCK_SEEN_MAX / 2 <= UINT16_MAX, "an owner's count");
+
 _Static_assert(STEPS > 2 * KNOCK_SKEW_MS / STEP_MS + 2, "all times that are taken have a step");
 
 /* Places are index + 1; 0 is none. */
 struct entry {
 	uint8_t dcid[KNOCK_DCID];
 	uint32_t next_of_hash;
-	uint32_t next_of_step; /* or the next free one */
+	uint32_t next_of_step : 20; /* or the next free one */
+	uint32_t owner : 12;
 };
+
+_Static_assert(KNOCK_SEEN_MAX < 1 << 20 && KNOCK_OWNERS <= 1 << 12, "they fit");
 
 struct knock_seen {
 	uint64_t seed;
@@ -32,6 +41,7 @@ struct knock_seen {
 	size_t touched; /* entries that ever held something */
 	uint32_t vacant;
 	uint32_t steps[STEPS];
+	uint16_t held[KNOCK_OWNERS]; /* entries of each */
 };
 
 static struct entry *at(const struct knock_seen *s, uint32_t place)
@@ -66,6 +76,19 @@ static bool has(const struct knock_seen *s, const uint8_t dcid[KNOCK_DCID])
 	return place != 0;
 }
 
+uint16_t knock_owner(const uint8_t key[KEY_SIZE], uint64_t seed)
+{
+	uint64_t word;
+
+	memcpy(&word, key, sizeof(word));
+	return (uint16_t)(mix(seed ^ word) % KNOCK_OWNERS);
+}
+
+static bool has_share(const struct knock_seen *s, uint16_t owner)
+{
+	return s->count < KNOCK_SEEN_MAX / 2 || s->held[owner] < KNOCK_KEY_MAX;
+}
+
 /* --- forgetting --- */
 
 static void forget(struct knock_seen *s, uint32_t place)
@@ -76,7 +99,8 @@ static void forget(struct knock_seen *s, uint32_t place)
 	while (*link != place)
 		link = &at(s, *link)->next_of_hash;
 	*link = e->next_of_hash;
-	e->next_of_step = s->vacant;
+	e->next_of_step = s->vacant & 0xfffff;
+	s->held[e->owner]--;
 	s->vacant = place;
 	s->count--;
 }
@@ -109,6 +133,7 @@ static void forget_all(struct knock_seen *s)
 {
 	s->count = 0;
 	memset(s->steps, 0, sizeof(s->steps));
+	memset(s->held, 0, sizeof(s->held));
 	give_back(s);
 }
 
@@ -169,7 +194,8 @@ static bool grow(struct knock_seen *s)
 	return true;
 }
 
-static bool insert(struct knock_seen *s, const uint8_t dcid[KNOCK_DCID], uint64_t step)
+static bool insert(struct knock_seen *s, const uint8_t dcid[KNOCK_DCID], uint16_t owner,
+		   uint64_t step)
 {
 	uint32_t place = s->vacant, *list, *of_step = &s->steps[step % STEPS];
 
@@ -183,18 +209,21 @@ static bool insert(struct knock_seen *s, const uint8_t dcid[KNOCK_DCID], uint64_
 	list = list_of(s, dcid);
 	memcpy(at(s, place)->dcid, dcid, KNOCK_DCID);
 	at(s, place)->next_of_hash = *list;
-	at(s, place)->next_of_step = *of_step;
+	at(s, place)->next_of_step = *of_step & 0xfffff;
+	at(s, place)->owner = owner & 0xfffu;
 	*list = *of_step = place;
+	s->held[owner]++;
 	s->count++;
 	return true;
 }
 
-bool knock_seen_add(struct knock_seen **seen, const uint8_t dcid[KNOCK_DCID], uint64_t knock_ms,
-		    uint64_t wall_ms, uint64_t seed)
+bool knock_seen_add(struct knock_seen **seen, const uint8_t dcid[KNOCK_DCID],
+		    const uint8_t key[KEY_SIZE], uint64_t knock_ms, uint64_t wall_ms, uint64_t seed)
 {
 	int64_t ahead_ms = (int64_t)(knock_ms - wall_ms);
 	uint64_t step = knock_ms / STEP_MS;
 	struct knock_seen *s = *seen;
+	uint16_t owner;
 
 	if (ahead_ms > KNOCK_SKEW_MS || ahead_ms < -KNOCK_SKEW_MS)
 		return false;
@@ -206,7 +235,9 @@ bool knock_seen_add(struct knock_seen **seen, const uint8_t dcid[KNOCK_DCID], ui
 		*seen = s;
 	}
 	follow_clock(s, wall_ms);
-	return step >= s->first && !has(s, dcid) && make_room(s, step) && insert(s, dcid, step);
+	owner = knock_owner(key, s->seed);
+	return step >= s->first && !has(s, dcid) && has_share(s, owner) && make_room(s, step) &&
+	       insert(s, dcid, owner, step);
 }
 
 void knock_seen_free(struct knock_seen *seen)

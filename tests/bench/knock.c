@@ -103,11 +103,12 @@ static void made(void)
 static void remembered(void)
 {
 	static uint64_t ids[KNOCK_DCID / 8];
-	uint8_t dcid[KNOCK_DCID];
+	uint8_t dcid[KNOCK_DCID], key[KEY_SIZE] = { 0 };
 
 	ids[0]++; /* 1,000 a second: more than the table holds */
 	memcpy(dcid, ids, sizeof(dcid));
-	demand(knock_seen_add(&seen, dcid, NOW + ids[0], NOW + ids[0], 1), "seen");
+	memcpy(key, ids, sizeof(ids[0]));
+	demand(knock_seen_add(&seen, dcid, key, NOW + ids[0], NOW + ids[0], 1), "seen");
 }
 
 static void retried(void)

@@ -56,12 +56,18 @@ void __wrap_free(void *p)
 
 /* --- helpers --- */
 
-static bool add(uint64_t id, uint64_t knock_ms, uint64_t wall_ms)
+static bool add_of(uint8_t owner, uint64_t id, uint64_t knock_ms, uint64_t wall_ms)
 {
-	uint8_t dcid[KNOCK_DCID] = { 0 };
+	uint8_t dcid[KNOCK_DCID] = { 0 }, key[KEY_SIZE] = { owner };
 
 	memcpy(dcid + id % 2 * 8, &id, sizeof(id)); /* either half tells ids apart */
-	return knock_seen_add(&seen, dcid, knock_ms, wall_ms, SEED);
+	return knock_seen_add(&seen, dcid, key, knock_ms, wall_ms, SEED);
+}
+
+/* Of many keys. */
+static bool add(uint64_t id, uint64_t knock_ms, uint64_t wall_ms)
+{
+	return add_of((uint8_t)(id % 251), id, knock_ms, wall_ms);
 }
 
 static int setup(void **state)
@@ -230,6 +236,27 @@ static void newest_stay_when_it_is_full(void **state)
 	assert_true(add(0, NOW + 21 * MINUTE, NOW + 21 * MINUTE));
 }
 
+/* Who is allowed in and fills it with knocks dated ahead keeps nobody else out. */
+static void one_key_has_a_share(void **state)
+{
+	const size_t half = KNOCK_SEEN_MAX / 2;
+
+	(void)state;
+	for (uint64_t id = 0; id < half; id++)
+		assert_true(add_of(1, id, NOW + 15 * MINUTE, NOW));
+	assert_false(add_of(1, half, NOW + 15 * MINUTE, NOW));
+	for (uint64_t id = 0; id < KNOCK_KEY_MAX; id++)
+		assert_true(add_of(2, half + id, NOW + 15 * MINUTE, NOW));
+	assert_false(add_of(2, KNOCK_SEEN_MAX, NOW, NOW));
+	assert_true(add_of(3, KNOCK_SEEN_MAX, NOW, NOW));
+	assert_true(add_of(3, KNOCK_SEEN_MAX + 1, NOW - 14 * MINUTE, NOW));
+	for (uint64_t id = 0; id < half; id += 999) /* all are known still */
+		assert_false(add_of(1, id, NOW + 15 * MINUTE, NOW));
+	/* time gives it back */
+	assert_true(add_of(1, half, NOW + 31 * MINUTE, NOW + 31 * MINUTE));
+	assert_true(add_of(2, half + 1, NOW + 31 * MINUTE, NOW + 31 * MINUTE));
+}
+
 /* --- memory --- */
 
 static void memory_is_as_much_as_is_known(void **state)
@@ -240,7 +267,7 @@ static void memory_is_as_much_as_is_known(void **state)
 	assert_int_equal(held, 0);
 	assert_true(add(0, NOW, NOW));
 	idle = held;
-	assert_in_range(idle, 1, 8 * 1024);
+	assert_in_range(idle, 1, 9 * 1024);
 	add_many(1, 999, NOW, NOW);
 	assert_in_range(held, 1, 48 * 1024);
 	add_many(1000, KNOCK_SEEN_MAX - 1000, NOW, NOW);
@@ -326,6 +353,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(oldest_are_those_by_their_own_clocks, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(newest_stay_when_it_is_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_key_has_a_share, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_is_as_much_as_is_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(out_of_memory_refuses_and_forgets_nothing, setup,
 						teardown),
