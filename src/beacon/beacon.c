@@ -28,6 +28,28 @@ static void on_test(struct session *s, const struct beacon_frame *f, gw_time now
 	beacon_queue(s->beacon, &to, bytes, wire_address_reply_encode(bytes, &reply));
 }
 
+/* About what is kept here. */
+static void on_question(struct session *s, const struct beacon_frame *f, gw_time now)
+{
+	switch (f->type) {
+	case BEACON_PUBLISH:
+		directory_publish(s, f, now);
+		break;
+	case BEACON_LOOKUP:
+		directory_lookup(s, f, now);
+		break;
+	case BEACON_UNWATCH:
+		directory_unwatch(s, f->unwatch.key);
+		break;
+	case BEACON_STORE:
+		items_store(s, f, now);
+		break;
+	default:
+		roster_fetch(s, f, now);
+		break;
+	}
+}
+
 static void on_attended(struct session *s, const struct beacon_frame *f, gw_time now)
 {
 	struct beacon_frame pong = { .type = BEACON_PONG };
@@ -38,13 +60,11 @@ static void on_attended(struct session *s, const struct beacon_frame *f, gw_time
 		session_send(s, &pong);
 		break;
 	case BEACON_PUBLISH:
-		directory_publish(s, f, now);
-		break;
 	case BEACON_LOOKUP:
-		directory_lookup(s, f, now);
-		break;
 	case BEACON_UNWATCH:
-		directory_unwatch(s, f->unwatch.key);
+	case BEACON_STORE:
+	case BEACON_FETCH:
+		on_question(s, f, now);
 		break;
 	case BEACON_OPEN:
 		relay_open(s, f, now);
@@ -57,12 +77,6 @@ static void on_attended(struct session *s, const struct beacon_frame *f, gw_time
 		break;
 	case BEACON_TEST:
 		on_test(s, f, now);
-		break;
-	case BEACON_STORE:
-		items_store(s, f, now);
-		break;
-	case BEACON_FETCH:
-		roster_fetch(s, f, now);
 		break;
 	case BEACON_ATTEND:
 	case BEACON_WELCOME:

@@ -139,7 +139,9 @@ void audit_log_write(struct audit_log *log, const json_t *entry)
 bool audit_log_admits(struct audit_log *log, const godwit_event *e, uint64_t wall_ms, size_t *lost)
 {
 	log->lost += e->audit.lost;
-	if (e->audit.what == GODWIT_AUDIT_KNOCK && !e->audit.allowed) {
+	/* Certificates come with knocks: both are what strangers can cause. */
+	if ((e->audit.what == GODWIT_AUDIT_KNOCK || e->audit.what == GODWIT_AUDIT_CERTIFICATE) &&
+	    !e->audit.allowed) {
 		if (wall_ms / 1000 != log->second) {
 			log->second = wall_ms / 1000;
 			log->knocks = 0;

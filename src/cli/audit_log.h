@@ -18,7 +18,7 @@ int audit_log_open(struct audit_log **out, const char *path, struct failure *f);
 void audit_log_close(struct audit_log *log); /* NULL: nothing */
 /* An error is told once on stderr, and again after it has worked in between. */
 void audit_log_write(struct audit_log *log, const json_t *entry);
-/* False: there were so many refused knocks this second that this one is only counted; the next entry has it
+/* False: there were so many refused knocks and certificates this second that this one is only counted; the next entry has it
  * in *lost. */
 bool audit_log_admits(struct audit_log *log, const godwit_event *e, uint64_t wall_ms, size_t *lost);
 

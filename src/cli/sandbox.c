@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <net/if.h>
 #include <sched.h>
@@ -63,13 +64,13 @@
 static const char *const ALLOWED[] = {
 	/* memory; see NARROW for mmap and mprotect */
 	"brk", "madvise", "mlock", "mremap", "munlock", "munmap",
-	/* files: the home, resolv.conf, sockets of others */
+	/* files: the home, resolv.conf, sockets of others; see NARROW for fcntl */
 	"access", "close", "close_range", "dup", "dup2", "dup3", "faccessat", "faccessat2",
-	"fadvise64", "fcntl", "fdatasync", "flock", "fstat", "fstatfs", "fsync", "ftruncate",
-	"getcwd", "getdents64", "link", "linkat", "lseek", "lstat", "mkdir", "mkdirat",
-	"newfstatat", "open", "openat", "pipe2", "pread64", "pwrite64", "read", "readlink",
-	"readlinkat", "readv", "rename", "renameat", "renameat2", "stat", "statx", "umask",
-	"unlink", "unlinkat", "write", "writev",
+	"fadvise64", "fdatasync", "flock", "fstat", "fstatfs", "fsync", "ftruncate", "getcwd",
+	"getdents64", "link", "linkat", "lseek", "lstat", "mkdir", "mkdirat", "newfstatat", "open",
+	"openat", "pipe2", "pread64", "pwrite64", "read", "readlink", "readlinkat", "readv",
+	"rename", "renameat", "renameat2", "stat", "statx", "umask", "unlink", "unlinkat", "write",
+	"writev",
 	/* network; see NARROW for socket */
 	"accept", "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt",
 	"listen", "recvfrom", "recvmmsg", "recvmsg", "sendmmsg", "sendmsg", "sendto", "setsockopt",
@@ -133,6 +134,16 @@ static const struct {
 	{ "socketpair", 1, { IS(0, AF_UNIX) } },
 	/* Threads, and no processes.  clone3, whose flags are in memory, is ENOSYS: glibc goes back. */
 	{ "clone", 1, { BITS(0, CLONE_THREAD | NEW_NAMESPACES, CLONE_THREAD) } },
+	/* Not to have a file send signals to others (F_SETOWN, F_SETSIG). */
+	{ "fcntl", 1, { IS(1, F_DUPFD) } },
+	{ "fcntl", 1, { IS(1, F_DUPFD_CLOEXEC) } },
+	{ "fcntl", 1, { IS(1, F_GETFD) } },
+	{ "fcntl", 1, { IS(1, F_SETFD) } },
+	{ "fcntl", 1, { IS(1, F_GETFL) } },
+	{ "fcntl", 1, { IS(1, F_SETFL) } },
+	{ "fcntl", 1, { IS(1, F_GETLK) } },
+	{ "fcntl", 1, { IS(1, F_SETLK) } },
+	{ "fcntl", 1, { IS(1, F_SETLKW) } },
 	{ "prctl", 1, { IS(0, PR_SET_NAME) } },
 	{ "prctl", 1, { IS(0, PR_GET_NAME) } },
 	{ "prctl", 1, { IS(0, PR_SET_TIMERSLACK) } },

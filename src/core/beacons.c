@@ -368,6 +368,17 @@ static void drain(struct beacon_ref *b, gw_time now)
 	homes_reconsider(b->node, now);
 }
 
+/* To a question of ours. */
+static void answer(struct beacon_ref *b, const struct beacon_frame *f, gw_time now)
+{
+	if (f->type == BEACON_RECORD)
+		records_record(b, f, now);
+	else if (f->type == BEACON_ITEM)
+		names_item(b, f, now);
+	else if (!names_result(b, f, now))
+		records_result(b, f, now);
+}
+
 static void on_frame(struct link *l, const struct beacon_frame *f, gw_time now)
 {
 	struct beacon_ref *b = l->user;
@@ -383,14 +394,9 @@ static void on_frame(struct link *l, const struct beacon_frame *f, gw_time now)
 		ladder_ask_alternate(b);
 		break;
 	case BEACON_RECORD:
-		records_record(b, f, now);
-		break;
 	case BEACON_RESULT:
-		if (!names_result(b, f, now))
-			records_result(b, f, now);
-		break;
 	case BEACON_ITEM:
-		names_item(b, f, now);
+		answer(b, f, now);
 		break;
 	case BEACON_CLOSE:
 		relayed_closed(b, f->close.channel, f->close.reason, now);

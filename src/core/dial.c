@@ -219,7 +219,7 @@ static void race_pinned(struct peer *p, gw_time now)
 
 bool dial_permitted(const struct peer *p)
 {
-	struct principal who = peer_principal(p->node, p->key);
+	struct principal who = peer_itself(p);
 
 	if (policy_may_dial(&p->node->policy, &who))
 		return true;

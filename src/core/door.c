@@ -178,7 +178,7 @@ static bool returns_retry(struct node *n, const struct path *path, const ngtcp2_
 	    t.odcid_len != KNOCK_DCID)
 		return false;
 	out->retried = true;
-	out->wall_ms = node_wall_ms(n, now);
+	out->wall_ms = t.wall_ms;
 	memcpy(out->dcid, t.odcid, KNOCK_DCID);
 	memcpy(out->key, t.key, KEY_SIZE);
 	out->shown = check_chain(n, t.key, t.chain, t.chain_len, path, now);
@@ -190,7 +190,7 @@ static void send_retry(struct node *n, const struct path *path, const ngtcp2_pkt
 		       const struct guest *g, gw_time now)
 {
 	uint8_t token[RETRY_TOKEN_MAX], nonce[24], *out = n->held;
-	struct retry_token t = { .odcid_len = hd->dcid.datalen };
+	struct retry_token t = { .odcid_len = hd->dcid.datalen, .wall_ms = g->wall_ms };
 	ngtcp2_ssize len;
 	ngtcp2_cid scid;
 
@@ -294,9 +294,11 @@ static bool serve(struct node *n, const struct path *path, struct beacon_ref *b,
 	return begun;
 }
 
-/* What costs one hash at most. */
-static bool may_be_knock(struct node *n, const uint8_t *data, size_t len)
+/* What is cheap to find out, so that strangers take nobody's place. */
+static bool may_be_knock(struct node *n, const struct path *path, const struct beacon_ref *b,
+			 const uint8_t *data, size_t len, gw_time now)
 {
+	struct retry_token retry;
 	ngtcp2_pkt_hd hd;
 	ngtcp2_vec token;
 
@@ -304,8 +306,9 @@ static bool may_be_knock(struct node *n, const uint8_t *data, size_t len)
 	    hd.dcid.datalen != KNOCK_DCID)
 		return false;
 	token = quic_token(&hd);
-	return (token.len > 0 && token.base[0] == RETRY_FIRST) ||
-	       knock_has_tag(n->knock_self, hd.dcid.data, token.base, token.len);
+	return knock_has_tag(n->knock_self, hd.dcid.data, token.base, token.len) ||
+	       (!b &&
+		retry_open(&retry, n->retry_secret, &path->remote, token.base, token.len, now));
 }
 
 static void wait(struct node *n, const struct path *path, const struct beacon_ref *b,
@@ -327,7 +330,7 @@ static void wait(struct node *n, const struct path *path, const struct beacon_re
 void door_receive(struct node *n, const struct path *path, struct beacon_ref *b, uint64_t channel,
 		  const uint8_t *data, size_t len, gw_time now)
 {
-	if (!may_be_knock(n, data, len)) {
+	if (!may_be_knock(n, path, b, data, len, now)) {
 		n->stats.drop_knock++;
 		return;
 	}

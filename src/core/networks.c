@@ -102,8 +102,13 @@ static void network_free(struct node *n, struct network *w)
 	names_dropped(w, n);
 	list_each(&n->peers, i, tmp)
 		drop_of(&container_of(i, struct peer, all_link)->credentials, w);
-	list_each(&n->connections, i, tmp)
-		drop_of(&container_of(i, struct connection, all_link)->shown, w);
+	list_each(&n->connections, i, tmp) {
+		struct connection *c = container_of(i, struct connection, all_link);
+
+		drop_of(&c->shown, w);
+		if (c->knocked == w)
+			c->knocked = NULL;
+	}
 	list_remove(&w->link);
 	n->n_networks--;
 	map_clear(&w->by_serial);

@@ -110,13 +110,39 @@ const struct network *networks_knock_with(const struct peer *p)
 
 /* --- what they say --- */
 
+/* Signatures cost far more than the bytes that they come in.  Who has had us check too many for
+ * nothing is not heard for a while. */
+static bool may_check(const struct connection *c, gw_time now)
+{
+	return c->checks_at <= now + (CHECKS_AT_ONCE - 1) * CHECK_GAP;
+}
+
+static void charge_check(struct connection *c, gw_time now)
+{
+	c->checks_at = time_max(c->checks_at, now) + CHECK_GAP;
+}
+
+static bool has_shown(const struct peer *p, const struct frame *f)
+{
+	for (const struct credential *i = p->credentials; i; i = i->next)
+		if (i->member.len == f->member.len &&
+		    memcmp(i->member.chain, f->member.chain, f->member.len) == 0)
+			return true;
+	return false;
+}
+
 static void take_member(struct connection *c, const struct frame *f, gw_time now)
 {
 	enum trust_refusal why;
-	struct credential *shown =
-		networks_check(c->node, c->peer->key, f->member.chain, f->member.len, &why, now);
+	struct credential *shown;
 	bool was_known;
 
+	if (!has_shown(c->peer, f)) {
+		if (!may_check(c, now))
+			return;
+		charge_check(c, now);
+	}
+	shown = networks_check(c->node, c->peer->key, f->member.chain, f->member.len, &why, now);
 	if (!shown) {
 		if (why != TRUST_OK && why != TRUST_NETWORK)
 			audit_peer(c, AUDIT_CERTIFICATE, trust_refusal_text(why));
@@ -187,7 +213,8 @@ static void take_manifest(struct connection *c, const struct frame *f, gw_time n
 	struct network *w = networks_find(c->node, f->manifest.key);
 	struct incoming_manifest *in = c->incoming;
 
-	if (!w || !credential_in(c->peer, w) || f->manifest.sequence <= w->manifest.m.sequence)
+	if (!w || !credential_in(c->peer, w) || f->manifest.sequence <= w->manifest.m.sequence ||
+	    !may_check(c, now))
 		return;
 	if (f->manifest.offset == 0)
 		in = begin_manifest(c, f);
@@ -198,7 +225,8 @@ static void take_manifest(struct connection *c, const struct frame *f, gw_time n
 	if (in->have < in->total)
 		return;
 	c->incoming = NULL;
-	networks_manifest(c->node, w, in->data, in->total, c->peer->key, now);
+	if (networks_manifest(c->node, w, in->data, in->total, c->peer->key, now) != TRUST_OK)
+		charge_check(c, now);
 	free(in);
 }
 

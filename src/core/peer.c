@@ -243,12 +243,19 @@ static bool meet(struct peer *p, struct connection *via, const struct frame *f, 
 
 struct principal peer_principal(const struct node *n, const uint8_t key[KEY_SIZE])
 {
-	const struct peer *p = NULL;
+	const struct peer *first = peer_find(n, key), *p = NULL;
+	struct principal who = networks_principal(key, first ? first->credentials : NULL);
 
-	while ((p = peer_next_of_key(n, key, p)))
-		if (p->credentials)
-			return networks_principal(key, p->credentials);
-	return networks_principal(key, NULL);
+	while (who.n_members == 0 && (p = peer_next_of_key(n, key, p)))
+		who = networks_principal(key, p->credentials);
+	return who;
+}
+
+struct principal peer_itself(const struct peer *p)
+{
+	struct principal who = networks_principal(p->key, p->credentials);
+
+	return who.n_members > 0 ? who : peer_principal(p->node, p->key);
 }
 
 /* An accepter has asked its policy when the dialler knocked. */

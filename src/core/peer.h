@@ -6,8 +6,10 @@
 
 #include "core/policy.h"
 
-/* Whom policy is asked about.  It borrows `key`. */
+/* Whom policy is asked about: a key, by what one of its processes has shown.  It borrows `key`. */
 struct principal peer_principal(const struct node *n, const uint8_t key[KEY_SIZE]);
+/* The same of one process: by what it has shown itself, or else another one of its key. */
+struct principal peer_itself(const struct peer *p);
 /* The peer of a key; transient ones are told apart by incarnation.  NULL: none. */
 struct peer *peer_find(const struct node *n, const uint8_t key[KEY_SIZE]);
 /* All of a key: start with NULL. */

@@ -17,7 +17,7 @@ static bool has_live(const struct peer *p)
 /* It may use nothing, and we want nothing of it. */
 static bool is_unwelcome(const struct peer *p)
 {
-	struct principal who = peer_principal(p->node, p->key);
+	struct principal who = peer_itself(p);
 
 	return !p->wanted && !has_live(p) && !policy_welcomes(&p->node->policy, &who);
 }
@@ -44,7 +44,7 @@ void recheck_part(struct peer *p, gw_time now)
 
 static void end_streams(struct peer *p)
 {
-	struct principal who = peer_principal(p->node, p->key);
+	struct principal who = peer_itself(p);
 	const struct policy *policy = &p->node->policy;
 	bool may_dial = policy_may_dial(policy, &who);
 

@@ -251,7 +251,7 @@ static uint64_t admit(struct peer *p, const struct segment_header *h)
 {
 	struct node *n = p->node;
 	const struct service *service = policy_find(&n->policy, h->service);
-	struct principal who = peer_principal(n, p->key);
+	struct principal who = peer_itself(p);
 
 	if (!service)
 		return STREAM_CODE_NO_SERVICE;

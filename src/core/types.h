@@ -60,7 +60,8 @@ enum {
 	DGRAM_NODE_BYTES = 64 * 1024 * 1024, /* received and not taken, of all streams */
 	EARLY_DGRAMS_MAX = 16, /* of a connection: they have overtaken the OPENs of their streams */
 	EARLY_DGRAM_BYTES = 16 * 1024,
-	LARGE_LOST_MAX = 3,           /* large datagrams in a row, then the MTU falls back */
+	CHECKS_AT_ONCE = 32, /* of a connection: what it showed was refused, or is a new chain */
+	LARGE_LOST_MAX = 3,  /* large datagrams in a row, then the MTU falls back */
 	SEND_AHEAD_LEAST = 16 * 1024, /* of a stream beside many: bytes that were never sent */
 	SEND_AHEAD_MIN = 128 * 1024,  /* of one beside few */
 	SEND_AHEAD_MAX = 8 * 1024 * 1024,
@@ -107,6 +108,7 @@ enum {
 #define PUNCH_OVER (5 * GW_SEC) /* a round */
 #define ROUND_GAP (5 * GW_SEC)  /* on average, beyond ROUNDS_AT_ONCE */
 #define RECORD_GAP (5 * GW_SEC) /* between new records of a peer, beyond RECORDS_AT_ONCE */
+#define CHECK_GAP (1 * GW_SEC)  /* between them, beyond CHECKS_AT_ONCE */
 #define REPUBLISH_GAP (10 * GW_SEC)
 #define SPRAY_AFTER (1500 * GW_MSEC)
 #define SPRAY_TICK (10 * GW_MSEC)
@@ -323,7 +325,8 @@ struct connection {
 	const struct network *knocked;    /* dialler: what it has shown; to be compared only */
 	bool unproven; /* accepter: nothing has shown that it is at its address */
 	struct incoming_manifest *incoming; /* NULL: none */
-	uint64_t odcid; /* map key of the client's first destination id and its address, or 0 */
+	gw_time checks_at; /* when the budget of what it has us check is whole again */
+	uint64_t odcid;    /* map key of the client's first destination id and its address, or 0 */
 
 	/* control stream */
 	int64_t control_id;

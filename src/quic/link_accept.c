@@ -84,9 +84,9 @@ static bool is_heard(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
 	return false;
 }
 
-static bool is_new(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
+static bool is_new(struct link *l, const ngtcp2_cid *odcid, gw_time now)
 {
-	if (link_knock_is_new(l, hd, now))
+	if (link_knock_is_new(l, odcid, now))
 		return true;
 	l->host->drop_knock++;
 	return false;
@@ -133,7 +133,7 @@ static struct link *link_accept(struct link_host *h, const struct path *path,
 		link_free(l);
 		return NULL;
 	}
-	if (!is_new(l, hd, now) || !start_server(l, hd, &odcid, now)) {
+	if (!is_new(l, &odcid, now) || !start_server(l, hd, &odcid, now)) {
 		if (h->admit)
 			h->on_closed(l, now);
 		link_free(l);

@@ -69,8 +69,8 @@ void link_knock(const struct link *l, const ngtcp2_cid *dcid, uint8_t token[KNOC
 bool link_may_knock(const struct link_host *h, const ngtcp2_pkt_hd *hd);
 /* Is it of one whom we know?  Then l->key is whom to expect. */
 bool link_hear_knock(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now);
-/* A handshake begins with it: the first one. */
-bool link_knock_is_new(const struct link *l, const ngtcp2_pkt_hd *hd, gw_time now);
+/* A handshake begins with it: the first one.  `odcid` is the id of its very first packet. */
+bool link_knock_is_new(const struct link *l, const ngtcp2_cid *odcid, gw_time now);
 
 /* --- link_accept.c --- */
 

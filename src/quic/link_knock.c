@@ -46,10 +46,16 @@ bool link_hear_knock(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
 	return true;
 }
 
-bool link_knock_is_new(const struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
+/* Of who comes back with a Retry the time of its knock is not known: it was a moment ago. */
+bool link_knock_is_new(const struct link *l, const ngtcp2_cid *odcid, gw_time now)
 {
 	struct link_host *h = l->host;
+	uint64_t wall_ms;
 
-	return l->knock_ms == 0 || knock_seen_add(&h->seen, hd->dcid.data, l->key, l->knock_ms,
-						  h->wall_ms(h, now), h->seen_seed);
+	if (!h->knows)
+		return true;
+	wall_ms = h->wall_ms(h, now);
+	return odcid->datalen == KNOCK_DCID &&
+	       knock_seen_add(&h->seen, odcid->data, l->key, l->knock_ms ? l->knock_ms : wall_ms,
+			      wall_ms, h->seen_seed);
 }

@@ -97,7 +97,7 @@ uint16_t knock_owner(const uint8_t key[KEY_SIZE], uint64_t seed);
 /* --- Retry tokens: nothing is kept of who gets one --- */
 
 enum {
-	RETRY_TOKEN_MAX = 1 + 24 + 16 + 8 + 1 + 20 + 32 + WIRE_CHAIN_MAX,
+	RETRY_TOKEN_MAX = 1 + 24 + 16 + 8 + 8 + 1 + 20 + 32 + WIRE_CHAIN_MAX,
 	/* first byte: a knock begins with it once in 256 times, and is then tried second */
 	RETRY_FIRST = 0xb7,
 };
@@ -105,6 +105,7 @@ enum {
 struct retry_token {
 	uint8_t odcid[20];
 	size_t odcid_len;
+	uint64_t wall_ms; /* the knock's own time */
 	uint8_t key[KEY_SIZE];
 	uint8_t chain[WIRE_CHAIN_MAX];
 	size_t chain_len;

@@ -18,6 +18,7 @@ static const gw_time LIFETIME = 10 * GW_SEC;
  * the compiler's. */
 struct sealed {
 	gw_time made;
+	uint64_t wall_ms;
 	uint8_t odcid_len, odcid[20];
 	uint8_t key[KEY_SIZE];
 	uint8_t chain[WIRE_CHAIN_MAX];
@@ -41,7 +42,9 @@ static void place_of(uint8_t out[PLACE_SIZE], const struct addr *client)
 size_t retry_seal(uint8_t out[RETRY_TOKEN_MAX], const uint8_t secret[32], const uint8_t nonce[24],
 		  const struct addr *client, const struct retry_token *t, gw_time now)
 {
-	struct sealed body = { .made = now, .odcid_len = (uint8_t)t->odcid_len };
+	struct sealed body = { .made = now,
+			       .wall_ms = t->wall_ms,
+			       .odcid_len = (uint8_t)t->odcid_len };
 	size_t len = FIXED_SIZE + t->chain_len;
 	uint8_t place[PLACE_SIZE];
 
@@ -74,6 +77,7 @@ bool retry_open(struct retry_token *out, const uint8_t secret[32], const struct 
 
 	assert(body.odcid_len <= sizeof(body.odcid)); /* our own seal */
 	out->odcid_len = body.odcid_len;
+	out->wall_ms = body.wall_ms;
 	memcpy(out->odcid, body.odcid, sizeof(body.odcid));
 	memcpy(out->key, body.key, KEY_SIZE);
 	out->chain_len = len - HEAD_SIZE - SEAL_SIZE - FIXED_SIZE;

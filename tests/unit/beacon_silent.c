@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "beacon/internal.h"
 #include "quic/quic.h"
 
 enum { ALLOWED = 2 }; /* clients 0 and 1 */
@@ -183,6 +184,28 @@ static void test_retry(void **state)
 	assert_int_equal(net_stats(w).retries, 0);
 	net_join(w, 0, true);
 	assert_int_equal(net_stats(w).retries, 1);
+}
+
+/* The knock of who had to show its address is used up by the handshake, too. */
+static void test_replay_after_retry(void **state)
+{
+	struct addr elsewhere = { .family = ADDR_V4, .port = 999, .ip = { 192, 0, 2, 77 } };
+	size_t answers;
+
+	(void)state;
+	w->config.limits.unproven = 0;
+	net_start(w);
+	net_join(w, 0, true);
+	assert_int_equal(net_stats(w).retries, 1);
+	net_leave(w, 0);
+	net_run(w, 10 * GW_SEC);
+	w->beacon->limits.unproven = 64; /* the rush is over */
+	answers = w->answers;
+	net_send_from(w, &elsewhere, BEACON_MAIN, w->c[0].initial, w->c[0].initial_len,
+		      w->c[0].initial_len);
+	net_run(w, GW_SEC);
+	assert_int_equal(w->answers, answers);
+	assert_int_equal(drops(DROP_KNOCK), 1);
 }
 
 static void test_lost_retry(void **state)
@@ -365,6 +388,7 @@ int main(void)
 		TEST(test_replay),
 		TEST(test_changed_knock),
 		TEST(test_retry),
+		TEST(test_replay_after_retry),
 		TEST(test_lost_retry),
 		TEST(test_strangers_take_no_place),
 		TEST(test_address_requests),

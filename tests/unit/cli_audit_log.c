@@ -174,6 +174,19 @@ static void test_rate(void **state)
 	assert_int_equal(lost, 1);
 }
 
+/* Strangers show chains in knocks, too. */
+static void test_rate_of_certificates(void **state)
+{
+	size_t lost, admitted = 0;
+
+	(void)state;
+	for (int i = 0; i < 50; i++) {
+		e.audit.what = i % 2 ? GODWIT_AUDIT_KNOCK : GODWIT_AUDIT_CERTIFICATE;
+		admitted += audit_log_admits(audit, &e, 5000, &lost);
+	}
+	assert_int_equal(admitted, AUDIT_KNOCKS_A_SECOND);
+}
+
 /* --- the file --- */
 
 static void test_file(void **state)
@@ -281,6 +294,7 @@ int main(void)
 		TEST(test_end_counts),
 		TEST(test_names_of_events),
 		TEST(test_rate),
+		TEST(test_rate_of_certificates),
 		TEST(test_file),
 		TEST(test_rotation),
 		TEST(test_write_errors),

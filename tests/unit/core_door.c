@@ -103,6 +103,27 @@ static void test_changed_packets(void **state)
 	assert_true(knocks_dropped(p) > 0);
 }
 
+/* Who does not know our key cannot take the places of those who do. */
+static void test_strangers_take_no_place(void **state)
+{
+	enum { TOKEN = 1 + 4 + 1 + 16 + 1 + 8 + 2 }; /* type, version, ids, length */
+	struct pair *p = *state;
+	struct path path = { .local = p->n[1].at, .ifindex = 1, .remote = p->n[2].at };
+	uint8_t data[sizeof(first.data)];
+
+	capture(p);
+	memcpy(data, first.data, first.len);
+	data[TOKEN] = RETRY_FIRST;
+	data[TOKEN + 1] ^= 1;
+	for (uint16_t i = 0; i < 1000; i++) {
+		path.remote.port = (uint16_t)(10000 + i);
+		node_receive(p->n[1].node, &path, data, first.len, p->now);
+	}
+	give(p, first.data, first.len, 4001);
+	assert_true(p->n[1].sent > 0);
+	assert_int_equal(knocks_dropped(p), 1000);
+}
+
 static void test_another_key_was_dialled(void **state)
 {
 	struct pair *p = *state;
@@ -133,10 +154,8 @@ static void test_replayed_knock(void **state)
 
 /* Many first packets at once, each valid, from addresses that may be forged: what is kept is bounded, and
  * who is really there comes in by a Retry. */
-static void test_flood(void **state)
+static void flood(struct pair *p)
 {
-	struct pair *p = *state;
-	struct node_stats stats;
 
 	p->n[1].cut = true;
 	for (int i = 0; i < 200; i++) {
@@ -155,12 +174,45 @@ static void test_flood(void **state)
 		node_undial(p->n[0].node, p->n[1].id.key, p->now);
 		pair_run(p, 2 * GW_MSEC);
 	}
+}
+
+static void test_flood(void **state)
+{
+	struct pair *p = *state;
+	struct node_stats stats;
+
+	flood(p);
 	node_stats_get(p->n[1].node, &stats);
 	assert_in_range(node_connections(p->n[1].node), 1, 16); /* of one key */
 	assert_in_range(stats.retries, 100, 200);
 	p->n[1].cut = false;
 	dial(p);
 	assert_true(pair_wait_connected(p));
+}
+
+/* A knock is known for as long as its time could be taken, also when its sender, whose clock is ahead, had to
+ * show where it is. */
+static void test_replay_after_retry(void **state)
+{
+	struct pair *p = *state;
+	uint64_t sent, dropped;
+
+	pair_kill(p, 0);
+	p->n[0].config.started_ms += 14 * 60 * 1000;
+	pair_start(p, 0, true);
+	pair_know(p, 0, 1);
+	flood(p);
+	p->n[1].cut = false;
+	first.count = 0;
+	dial(p);
+	assert_true(pair_wait_connected(p));
+	pair_kill(p, 0);
+	pair_run(p, 16 * 60 * GW_SEC);
+	sent = p->n[1].sent;
+	dropped = knocks_dropped(p);
+	give(p, first.data, first.len, 4001);
+	assert_int_equal(p->n[1].sent, sent);
+	assert_int_equal(knocks_dropped(p), dropped + 1);
 }
 
 /* --- refusals --- */
@@ -246,9 +298,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_knock_opens, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changed_packets, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_strangers_take_no_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_another_key_was_dialled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replayed_knock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_replay_after_retry, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_who_has_a_ticket_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_who_has_only_the_address_is_not, setup,
 						teardown),

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core_trust.h"
 
+#include "core/connection.h"
 #include "core/networks.h"
 
 enum { HOUR = 3600, DAY = 24 * HOUR };
@@ -235,6 +236,40 @@ static void test_member_of_two_networks(void **state)
 	test_network_clear(&other);
 }
 
+/* Each process of a key is what it has shown itself: a one-shot one that shows another network does not
+ * take from the running one. */
+static void test_transient_of_another_network(void **state)
+{
+	struct world *w = *state;
+	struct subject all = { .kind = SUBJECT_NETWORK };
+	struct test_network other;
+	struct stream *taken, *s;
+	uint8_t chain[WIRE_CHAIN_MAX];
+	size_t len;
+
+	join(w, 0, "web", "db", DAY);
+	connected(w, &taken);
+	test_network_init(&other, 78);
+	memcpy(all.key, other.ca.key, KEY_SIZE);
+	test_join(&w->pair, 1, &other, NULL, 0);
+	assert_int_equal(node_allow(w->pair.n[1].node, "dns", &all), 0);
+	w->pair.n[2].id = w->pair.n[0].id;
+	w->pair.n[2].config.transient = true;
+	pair_start(&w->pair, 2, false);
+	pair_know(&w->pair, 2, 1);
+	len = test_chain(&other, w->pair.n[0].id.key, "a", "", DAY, chain);
+	test_join(&w->pair, 2, &other, chain, len);
+	assert_int_equal(node_dial(w->pair.n[2].node, w->pair.n[1].id.key, w->pair.now), 0);
+	pair_run(&w->pair, GW_SEC);
+	assert_int_equal(w->pair.n[2].connected, 1);
+	node_recheck(w->pair.n[1].node, w->pair.now);
+	pair_run(&w->pair, GW_SEC);
+	assert_false(pair_flags(&w->pair, 1, taken) & STREAM_FAILED);
+	s = pair_open(&w->pair, "echo");
+	assert_true(pair_wait_flags(&w->pair, 0, s, STREAM_ANSWERED));
+	test_network_clear(&other);
+}
+
 static void test_dropped_network(void **state)
 {
 	struct world *w = *state;
@@ -245,6 +280,94 @@ static void test_dropped_network(void **state)
 	node_network_drop(w->pair.n[1].node, w->net.ca.key, w->pair.now);
 	pair_run(&w->pair, GW_SEC);
 	assert_true(pair_flags(&w->pair, 1, taken) & STREAM_FAILED);
+}
+
+/* Another network may come to lie where the one was that a connection was dialled with. */
+static void test_dropped_network_is_forgotten(void **state)
+{
+	struct world *w = *state;
+	struct node *n = w->pair.n[0].node;
+	struct stream *taken;
+
+	join(w, 0, "web", "db", DAY);
+	connected(w, &taken);
+	assert_non_null(list_first(&n->connections));
+	node_network_drop(n, w->net.ca.key, w->pair.now);
+	list_each(&n->connections, i, next)
+		assert_null(container_of(i, struct connection, all_link)->knocked);
+}
+
+/* A member that goes on and on showing chains and manifests that are forged costs a bounded number of signatures. */
+static void test_forgeries_are_limited(void **state)
+{
+	struct world *w = *state;
+	struct node *n = w->pair.n[1].node;
+	struct frame f = { .type = FRAME_MEMBER };
+	struct connection *c;
+	struct stream *taken;
+	size_t before;
+
+	join(w, 0, "web", "db", DAY);
+	join(w, 1, "db1", "", DAY);
+	connected(w, &taken);
+	c = container_of(list_first(&n->connections), struct connection, all_link);
+	before = n->audit_count + n->audits_lost;
+	w->chain[0][w->len[0] - 1] ^= 1;
+	f.member.chain = w->chain[0];
+	f.member.len = w->len[0];
+	for (int i = 0; i < 2000; i++)
+		networks_frame(c, &f, w->pair.now);
+	assert_in_range(n->audit_count + n->audits_lost - before, 1, 100);
+
+	/* It is heard again later. */
+	pair_run(&w->pair, 60 * GW_SEC);
+	test_manifest(&w->net);
+	test_join(&w->pair, 0, &w->net, NULL, 0);
+	pair_run(&w->pair, GW_SEC);
+	assert_int_equal(w->pair.n[1].manifests, 1);
+
+	before = n->audit_count + n->audits_lost;
+	test_manifest(&w->net);
+	w->net.manifest.bytes[w->net.manifest.len - 1] ^= 1;
+	f.type = FRAME_MANIFEST;
+	memcpy(f.manifest.key, w->net.ca.key, KEY_SIZE);
+	f.manifest.sequence = w->net.manifest.m.sequence;
+	f.manifest.bytes = w->net.manifest.bytes;
+	f.manifest.len = f.manifest.total = w->net.manifest.len;
+	f.manifest.offset = 0;
+	for (int i = 0; i < 2000; i++)
+		networks_frame(c, &f, w->pair.now);
+	assert_in_range(n->audit_count + n->audits_lost - before, 1, 100);
+}
+
+/* Each chain is another one, and good: who has an invite can make as many as it likes. */
+static void test_chains_are_limited(void **state)
+{
+	struct world *w = *state;
+	struct node *n = w->pair.n[1].node;
+	struct frame f = { .type = FRAME_MEMBER };
+	uint8_t chain[WIRE_CHAIN_MAX];
+	struct connection *c;
+	struct stream *taken;
+	uint64_t last = 0;
+
+	join(w, 0, "web", "db", DAY);
+	connected(w, &taken);
+	c = container_of(list_first(&n->connections), struct connection, all_link);
+	for (int i = 0; i < 300; i++) {
+		f.member.len = test_chain(&w->net, w->pair.n[0].id.key, "web", "db", DAY, chain);
+		f.member.chain = chain;
+		networks_frame(c, &f, w->pair.now);
+	}
+	last = c->peer->credentials->member.serial;
+	assert_in_range(last, 2, 100);
+	assert_false(pair_flags(&w->pair, 1, taken) & STREAM_FAILED);
+	/* What is known already costs none. */
+	f.member.chain = c->peer->credentials->member.chain;
+	f.member.len = c->peer->credentials->member.len;
+	for (int i = 0; i < 300; i++)
+		networks_frame(c, &f, w->pair.now);
+	assert_int_equal(c->peer->credentials->member.serial, last);
 }
 
 /* The clock of node 0 is wrong by so much. */
@@ -317,7 +440,11 @@ int main(void)
 		T(test_long_manifest),
 		T(test_second_key_with_one_serial),
 		T(test_member_of_two_networks),
+		T(test_transient_of_another_network),
 		T(test_dropped_network),
+		T(test_dropped_network_is_forgotten),
+		T(test_forgeries_are_limited),
+		T(test_chains_are_limited),
 		T(test_clock_skew),
 		T(test_audit_of_streams),
 	};

@@ -48,7 +48,9 @@ static bool open_token(struct retry_token *out, const uint8_t *secret, const cha
 
 static struct retry_token content(size_t odcid_len, size_t chain_len)
 {
-	struct retry_token t = { .odcid_len = odcid_len, .chain_len = chain_len };
+	struct retry_token t = { .odcid_len = odcid_len,
+				 .wall_ms = UINT64_C(1700000000123),
+				 .chain_len = chain_len };
 
 	for (size_t i = 0; i < odcid_len; i++)
 		t.odcid[i] = (uint8_t)(i + 1);
@@ -85,6 +87,7 @@ static void token_gives_back_what_was_sealed(void **state)
 		assert_int_equal(token[0], RETRY_FIRST);
 		assert_true(open_token(&back, SECRET, client, token, len, NOW));
 		assert_int_equal(back.odcid_len, odcid_len);
+		assert_int_equal(back.wall_ms, t.wall_ms);
 		assert_memory_equal(back.odcid, t.odcid, odcid_len);
 		assert_memory_equal(back.key, t.key, KEY_SIZE);
 		assert_int_equal(back.chain_len, chain_len);
