@@ -171,8 +171,9 @@ void mtu_probe_received(struct connection *c, const struct path *path,
 {
 	if (c->state != CONN_USED)
 		return;
-	/* Who is on the way sees tokens: a probe sent again from elsewhere gets no answer there. */
-	if (!addr_equal(&path->remote, &c->path.remote)) {
+	/* Who is on the way sees tokens: a probe sent again from elsewhere gets no answer there.
+	 * A NAT may have moved the port. */
+	if (!addr_same_host(&path->remote, &c->path.remote)) {
 		c->node->stats.drop_refused++;
 		return;
 	}

@@ -431,6 +431,13 @@ static void test_answer_probe(void **state)
 	assert_int_equal(got.size, 1406);
 	assert_int_equal(got.serial, 77);
 	assert_false(write_one(&c, &b, START));
+
+	/* Another host has seen the token on the way. */
+	c.node = &node;
+	from.remote.ip[3] ^= 1;
+	mtu_probe_received(&c, &from, &p);
+	assert_false(write_one(&c, &b, START));
+	assert_int_equal(node.stats.drop_refused, 1);
 	assert_int_equal(c.mtu.payload, PAYLOAD_MIN); /* their direction says nothing of ours */
 }
 

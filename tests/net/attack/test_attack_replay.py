@@ -90,8 +90,10 @@ def test_attack_replayed_from_elsewhere(w):
     for d in to_peer:
         forger.repeat(d, source=ELSEWHERE)
     flows(reader)
-    strange = [d for d in out.take() if from_node(target)(d) and (d.to, d.port) != (before["path"]["endpoint"].split(":")[0], to_node[0].sport)]
-    assert not strange, strange[:3]
+    there = [d for d in out.take() if from_node(target)(d) and (d.to, d.port) != (to_node[0].source, to_node[0].sport)]
+    # A port of the same host might be its NAT's new one: path probes are answered, in 16 bytes each.
+    strange = [d for d in there if d.to != to_node[0].source or d.data[0] != 0x21]
+    assert not strange and len(there) <= len([d for d in to_node if d.data[0] == 0x20]), there[:3]
     assert target.peers()[0]["path"]["endpoint"] == before["path"]["endpoint"]
 
 
