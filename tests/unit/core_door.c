@@ -136,6 +136,27 @@ static void test_another_key_was_dialled(void **state)
 	assert_int_equal(p->n[0].error, GW_E_UNREACHABLE);
 }
 
+/* Who knocks as one and goes on as another is nobody, though both are allowed. */
+static void test_tls_of_another_key(void **state)
+{
+	struct pair *p = *state;
+	struct node_stats stats;
+
+	pair_kill(p, 1);
+	pair_start(p, 1, false);
+	pair_allow(p, 1, "echo", 0);
+	pair_allow(p, 1, "echo", 2);
+	knock_self_wipe(p->n[0].node->knock_self);
+	assert_int_equal(knock_self_init(p->n[0].node->knock_self, &p->n[2].id), 0);
+	dial(p);
+	pair_run(p, 10 * GW_SEC);
+	node_stats_get(p->n[1].node, &stats);
+	assert_true(p->n[1].sent > 0); /* the knock was good */
+	assert_int_equal(stats.drop_knock, 0);
+	assert_int_equal(stats.handshakes, 0);
+	assert_int_equal(p->n[0].connected + p->n[1].connected, 0);
+}
+
 static void test_replayed_knock(void **state)
 {
 	struct pair *p = *state;
@@ -300,6 +321,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_changed_packets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_strangers_take_no_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_another_key_was_dialled, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tls_of_another_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replayed_knock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replay_after_retry, setup, teardown),

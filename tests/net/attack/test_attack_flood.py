@@ -10,10 +10,11 @@ import time
 
 from attacker import Flood, Guard, Target, exact_lines, flood_file, flows, plain, udp_in
 from netlab import Node, wait
-from packets import DCID, INITIAL, KNOCK_MIN, RETRY, Hello, Long, broken_knock, client_hello, crypto_frame, initial, initial_keys
+from packets import DCID, INITIAL, KNOCK_MIN, RETRY, Hello, Identity, Long, broken_knock, client_hello, crypto_frame, initial, initial_keys
 from test_beacon import AT, Beacon
 from test_beacon_limits import counts, over_tls
 from test_moves import helper
+from test_trust import audit, entries
 
 SECONDS = 6
 NEW_ID = (6, DCID)  # where the connection id of an Initial stands
@@ -47,6 +48,7 @@ def bears(w, packets, rate, random=(0, 0)):
         assert flood.sent() > 1000
     flows(reader, 10)
     assert target.peers()[0]["streams"] == 1 and exact_lines(reader) > 50
+    return target
 
 
 def test_attack_flood_of_strangers(w):
@@ -70,6 +72,15 @@ def test_attack_flood_of_member_knocks(w):
         who = target.who()
         return (Hello(who, target.key).packet for _ in range(3000))
     bears(w, packets, 20_000)
+
+
+def test_attack_flood_of_refused_knocks(w):
+    """20,000 a second, valid, of keys that may use nothing: the log has ten a second at most, and says how many it left out."""
+    began = time.monotonic()
+    target = bears(w, lambda target: [Hello(Identity(), target.key).packet for _ in range(2000)], 20_000)
+    lines = entries(target.server, event="knock")
+    assert 0 < len(lines) <= 10 * (time.monotonic() - began + 1), len(lines)
+    assert sum(e["lost"] for e in audit(target.server)) > 100, lines[-1]
 
 
 def test_attack_flood_of_junk(w):

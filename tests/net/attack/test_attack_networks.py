@@ -11,6 +11,7 @@ from netlab import Node, wait
 from packets import DELEGATE, Hello, Identity, chain, key_of, raw_private
 from test_beacon import Beacon, own_beacons
 from test_moves import helper
+from test_networks import at
 from test_trust import entries
 
 
@@ -202,6 +203,23 @@ def test_attack_old_manifest(w):
     assert acme.sequence() == new
     assert not answered(acme, tap, Identity.of_home(bad.home), shown(bad)), "the revocation was undone"
     wait(lambda: acme.sequence(stale) == new, 20, "the other to learn")
+
+
+def test_attack_clock_skew(w):
+    """Ten minutes either way make no difference; an hour does, and the log of who hears the knock says that it is the clock."""
+    acme = Acme(w)
+    ticket = acme.server.ticket("drip")
+    for name, seconds in (("early", -590), ("late", 590)):
+        node = acme.member(name, "--expires", "3h")
+        at(node, seconds)
+        p = node.spawn("connect", ticket, stdin=subprocess.PIPE)
+        p.wait_out(r"^line 10$", 20)
+        p.stop()
+    node = acme.member("wrong", "--expires", "3h")
+    at(node, 3600)
+    assert node.run("connect", ticket, seconds=60).code != 0
+    said = entries(acme.server, event="knock", who=node.address)
+    assert said and "clock differs" in said[0]["why"], said
 
 
 def test_attack_names_of_others(w):
