@@ -99,14 +99,16 @@ void audit_end(const struct stream *s, const char *why)
 	a->rx_bytes = info.rx_bytes;
 }
 
-bool audit_next(struct node *n, struct audit *out)
+const struct audit *audit_next(struct node *n)
 {
+	const struct audit *a;
+
 	if (n->audit_count == 0)
-		return false;
-	*out = n->audits[n->audit_head];
+		return NULL;
+	a = &n->audits[n->audit_head];
 	n->audit_head = (n->audit_head + 1) % AUDITS_MAX;
 	n->audit_count--;
-	return true;
+	return a;
 }
 
 void audit_clear(struct node *n)

@@ -18,7 +18,8 @@ void audit_open(struct peer *p, const char *service, bool allowed, const char *w
 /* One that was taken has ended; `why` NULL: as it should. */
 void audit_end(const struct stream *s, const char *why);
 
-bool audit_next(struct node *n, struct audit *out);
+/* NULL: none.  Valid until the next call here. */
+const struct audit *audit_next(struct node *n);
 void audit_clear(struct node *n);
 
 #endif

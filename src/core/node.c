@@ -352,8 +352,9 @@ gw_time node_expiry(const struct node *n)
 	if (n->closing)
 		return at;
 	at = time_min(at, time_min(link_expiry(&n->links), beacons_due(n)));
-	at = time_min(at, names_due(n));
-	return time_min(at, time_min(networks_due(n), door_due(n)));
+	if (n->n_networks > 0 || n->n_searches > 0)
+		at = time_min(at, time_min(names_due(n), networks_due(n)));
+	return time_min(at, door_due(n));
 }
 
 void node_expire(struct node *n, gw_time now)
@@ -772,6 +773,14 @@ static bool next_peer_event(struct node *n, struct event *out)
 	return true;
 }
 
+static bool next_network_event(struct node *n, struct event *out)
+{
+	if (!networks_next_news(n, out->key))
+		return search_next(n, out);
+	out->type = EVENT_MANIFEST;
+	return true;
+}
+
 bool node_next_event(struct node *n, struct event *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -795,13 +804,10 @@ bool node_next_event(struct node *n, struct event *out)
 		out->type = EVENT_BEACONS;
 		return true;
 	}
-	if (networks_next_news(n, out->key)) {
-		out->type = EVENT_MANIFEST;
+	if ((n->n_networks > 0 || n->n_searches > 0) && next_network_event(n, out))
 		return true;
-	}
-	if (search_next(n, out))
-		return true;
-	if (audit_next(n, &out->audit)) {
+	if (n->audit_count > 0) {
+		out->audit = audit_next(n);
 		out->type = EVENT_AUDIT;
 		return true;
 	}

@@ -397,7 +397,7 @@ struct event {
 	gw_time rtt;
 	struct path path;               /* EVENT_PONG and PEER_CONNECTED, when direct */
 	const struct beacon_ref *relay; /* the same: NULL direct */
-	struct audit audit;             /* EVENT_AUDIT */
+	const struct audit *audit;      /* EVENT_AUDIT: until the next event is asked for */
 };
 
 /* False when there is none.  A stream's flags are collected into one event. */

@@ -396,7 +396,7 @@ static void convert(const struct event *in, godwit_event *out)
 		out->error = in->error;
 		break;
 	case EVENT_AUDIT:
-		convert_audit(&in->audit, out);
+		convert_audit(in->audit, out);
 		break;
 	case EVENT_IDENTITY_IN_USE:
 		break;

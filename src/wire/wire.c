@@ -198,7 +198,7 @@ static uint8_t *put_payload(uint8_t *out, const struct frame *f)
 
 size_t wire_frame_encode(uint8_t *out, const struct frame *f)
 {
-	uint8_t payload[WIRE_FRAME_MAX] = { 0 };
+	uint8_t payload[WIRE_FRAME_MAX];
 
 	return put_frame(out, f->type, payload, (size_t)(put_payload(payload, f) - payload));
 }

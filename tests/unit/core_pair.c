@@ -209,7 +209,7 @@ static void note(struct pair_node *n, const struct event *ev)
 		n->manifests++;
 		break;
 	case EVENT_AUDIT:
-		n->audit = ev->audit;
+		n->audit = *ev->audit;
 		break;
 	case EVENT_IDENTITY_IN_USE:
 		n->in_use++;
