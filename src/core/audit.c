@@ -31,17 +31,22 @@ static void set_key(struct audit *a, const uint8_t *key)
 		memcpy(a->key, key, KEY_SIZE);
 }
 
+static void set_relay(struct audit *a, const struct beacon_ref *b)
+{
+	if (b)
+		snprintf(a->relay, sizeof(a->relay), "%s:%u", b->host, b->udp_port);
+}
+
 static void set_connection(struct audit *a, const struct connection *c)
 {
 	if (!c)
 		return;
 	a->path = c->path;
-	if (c->relay)
-		snprintf(a->relay, sizeof(a->relay), "%s:%u", c->relay->host, c->relay->udp_port);
+	set_relay(a, c->relay);
 }
 
 void audit_refused(struct node *n, enum audit_what what, const uint8_t *key,
-		   const struct path *path, const char *why)
+		   const struct path *path, const struct beacon_ref *b, const char *why)
 {
 	struct audit *a = entry(n, what);
 
@@ -49,6 +54,7 @@ void audit_refused(struct node *n, enum audit_what what, const uint8_t *key,
 		return;
 	set_key(a, key);
 	a->path = *path;
+	set_relay(a, b);
 	a->why = why;
 }
 

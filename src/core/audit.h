@@ -7,9 +7,10 @@
 
 /* All do nothing unless config.audit; what nobody takes is dropped, and counted in the next entry. */
 
-/* A packet or a peer is refused.  `key` NULL: who it is has not been proved. */
+/* A packet or a peer is refused.  `key` NULL: who it is has not been proved; `b` NULL: it came
+ * directly. */
 void audit_refused(struct node *n, enum audit_what what, const uint8_t *key,
-		   const struct path *path, const char *why);
+		   const struct path *path, const struct beacon_ref *b, const char *why);
 /* The same of a peer that is connected. */
 void audit_peer(const struct connection *c, enum audit_what what, const char *why);
 /* A stream of the peer's was taken, or refused. */

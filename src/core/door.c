@@ -59,7 +59,8 @@ static bool has_streams(const struct node *n, const uint8_t *key)
 }
 
 static struct credential *check_chain(struct node *n, const uint8_t *key, const uint8_t *chain,
-				      size_t len, const struct path *path, gw_time now)
+				      size_t len, const struct path *path,
+				      const struct beacon_ref *b, gw_time now)
 {
 	enum trust_refusal why;
 	struct credential *shown;
@@ -68,7 +69,7 @@ static struct credential *check_chain(struct node *n, const uint8_t *key, const 
 		return NULL;
 	shown = networks_check(n, key, chain, len, &why, now);
 	if (!shown && why != TRUST_OK)
-		audit_refused(n, AUDIT_CERTIFICATE, key, path, trust_refusal_text(why));
+		audit_refused(n, AUDIT_CERTIFICATE, key, path, b, trust_refusal_text(why));
 	return shown;
 }
 
@@ -123,12 +124,12 @@ void door_refusal(struct node *n, const uint8_t *data, size_t len, gw_time now)
 
 /* Is the policy's answer yes?  `shown` is given up when not. */
 static bool is_welcome(struct node *n, const uint8_t *key, struct credential *shown,
-		       const struct path *path)
+		       const struct path *path, const struct beacon_ref *b)
 {
 	if (memcmp(key, n->identity->key, KEY_SIZE) != 0 && door_is_open(n, key, shown))
 		return true;
 	n->stats.drop_refused++;
-	audit_refused(n, AUDIT_KNOCK, key, path, "no rule allows it anything");
+	audit_refused(n, AUDIT_KNOCK, key, path, b, "no rule allows it anything");
 	credentials_free(shown);
 	return false;
 }
@@ -149,18 +150,18 @@ static bool opens(struct node *n, const struct path *path, const struct beacon_r
 
 	why = knock_open(&k, n->knock_self, hd->dcid.data, token.base, token.len, wall);
 	if (why == KNOCK_CLOCK)
-		audit_refused(n, AUDIT_KNOCK, k.key, path, refusal_text(why));
+		audit_refused(n, AUDIT_KNOCK, k.key, path, b, refusal_text(why));
 	if (why != KNOCK_OK) {
 		n->stats.drop_knock++;
 		return false;
 	}
 	memcpy(out->key, k.key, KEY_SIZE);
-	out->shown = check_chain(n, k.key, k.chain, k.chain_len, path, now);
+	out->shown = check_chain(n, k.key, k.chain, k.chain_len, path, b, now);
 	memcpy(out->dcid, hd->dcid.data, KNOCK_DCID);
 	memcpy(out->answer, k.answer, sizeof(out->answer));
 	out->wall_ms = k.wall_ms;
 	out->courteous = k.courteous;
-	if (is_welcome(n, k.key, out->shown, path))
+	if (is_welcome(n, k.key, out->shown, path, b))
 		return true;
 	refuse(n, path, b, channel, hd, out);
 	return false;
@@ -181,8 +182,8 @@ static bool returns_retry(struct node *n, const struct path *path, const ngtcp2_
 	out->wall_ms = t.wall_ms;
 	memcpy(out->dcid, t.odcid, KNOCK_DCID);
 	memcpy(out->key, t.key, KEY_SIZE);
-	out->shown = check_chain(n, t.key, t.chain, t.chain_len, path, now);
-	return is_welcome(n, t.key, out->shown, path);
+	out->shown = check_chain(n, t.key, t.chain, t.chain_len, path, NULL, now);
+	return is_welcome(n, t.key, out->shown, path, NULL);
 }
 
 /* Shorter than what it answers. */
@@ -218,13 +219,14 @@ static void send_retry(struct node *n, const struct path *path, const ngtcp2_pkt
 /* --- the turn of one --- */
 
 /* Once only.  Who gets a Retry comes again with the same first packet if that is lost. */
-static bool is_new(struct node *n, const struct path *path, const struct guest *g, gw_time now)
+static bool is_new(struct node *n, const struct path *path, const struct beacon_ref *b,
+		   const struct guest *g, gw_time now)
 {
 	if (knock_seen_add(&n->knocks, g->dcid, g->key, g->wall_ms, node_wall_ms(n, now),
 			   n->knock_seed))
 		return true;
 	n->stats.drop_knock++;
-	audit_refused(n, AUDIT_KNOCK, g->key, path, refusal_text(KNOCK_REPLAY));
+	audit_refused(n, AUDIT_KNOCK, g->key, path, b, refusal_text(KNOCK_REPLAY));
 	return false;
 }
 
@@ -252,7 +254,7 @@ static bool admit(struct node *n, const struct path *path, const struct beacon_r
 	/* A beacon has shown where those are that come through it. */
 	if (!b && !out->retried && has_to_prove(n, out))
 		send_retry(n, path, hd, out, now);
-	else if (!is_crowd(n, out) && is_new(n, path, out, now))
+	else if (!is_crowd(n, out) && is_new(n, path, b, out, now))
 		return true;
 	credentials_free(out->shown);
 	return false;

@@ -396,7 +396,7 @@ enum trust_refusal networks_manifest(struct node *n, struct network *w, const ui
 		w->is_news = true;
 		networks_changed(n, w, now);
 	} else if (why != TRUST_OLD) {
-		audit_refused(n, AUDIT_MANIFEST, from, &nowhere, trust_refusal_text(why));
+		audit_refused(n, AUDIT_MANIFEST, from, &nowhere, NULL, trust_refusal_text(why));
 	}
 	return why;
 }

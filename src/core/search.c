@@ -61,10 +61,11 @@ static struct choice choose_known(const struct node *n, const struct search *s)
 	if (w->is_member && w->self_state == TRUST_OK)
 		consider(&c, &w->self, s->name);
 	list_each(&n->peers, i, tmp) {
-		const struct credential *shown =
-			networks_of(container_of(i, struct peer, all_link), w);
+		const struct peer *p = container_of(i, struct peer, all_link);
+		const struct credential *shown = networks_of(p, w);
 
-		if (shown)
+		/* Of an ephemeral member that is gone no name is kept. */
+		if (shown && (p->used || !shown->member.ephemeral))
 			consider(&c, &shown->member, s->name);
 	}
 	return c;

@@ -84,8 +84,7 @@ static void start_node(struct proc *p)
 	p->config.identity = &p->id;
 	p->config.rng = &p->rng;
 	p->config.udp_port = p->port;
-	if (p->n_beacons > 0)
-		p->config.started_ms = sim_wall_ms(s);
+	p->config.started_ms = sim_wall_ms(s);
 	p->node = node_new(&p->config, s->now);
 	if (!p->node) {
 		sim_fail(s, "node_new failed");
