@@ -198,6 +198,7 @@ struct connection *connection_of_initial(const struct node *n, const struct addr
 static int make_server(struct connection *c, const struct route *r, const ngtcp2_pkt_hd *hd,
 		       const struct guest *guest, gw_time now)
 {
+	uint64_t initial = initial_key(&r->path.remote, cid_key(hd->dcid.data));
 	struct node *n = c->node;
 	struct sockaddr_storage store[2];
 	ngtcp2_transport_params params;
@@ -205,6 +206,9 @@ static int make_server(struct connection *c, const struct route *r, const ngtcp2
 	ngtcp2_path quic_path;
 	ngtcp2_cid scid, odcid;
 
+	/* A client's choice does not take the place of an id of ours, which it may have seen. */
+	if (map_get(&n->by_cid, initial))
+		return GW_E_LIMIT;
 	fill_settings(c, &settings, now);
 	fill_params(&params);
 	ngtcp2_cid_init(&odcid, guest->dcid, KNOCK_DCID);
@@ -218,11 +222,11 @@ static int make_server(struct connection *c, const struct route *r, const ngtcp2
 				   &connection_callbacks, &settings, &params, &n->quic_pool.mem,
 				   c) != 0 ||
 	    tls_session_new(&c->tls, &n->tls, false, ALPN_NODE, c->quic, get_conn, c) < 0 ||
-	    map_put(&n->by_cid, initial_key(&r->path.remote, cid_key(hd->dcid.data)), c) < 0) {
+	    map_put(&n->by_cid, initial, c) < 0) {
 		map_remove(&n->by_cid, cid_key(scid.data));
 		return GW_E_NOMEM;
 	}
-	c->odcid = initial_key(&r->path.remote, cid_key(hd->dcid.data));
+	c->odcid = initial;
 	return 0;
 }
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was on the wire comes again: to the same, from elsewhere, later, or back to who sent it."""
 import os
+import socket
 import time
 
-from attacker import Forger, Guard, Tap, Target, exact_lines, flows
+from attacker import Forger, Guard, Tap, Target, exact_lines, flows, plain
 from netlab import wait
-from packets import INITIAL, Hello, Long
+from packets import INITIAL, Hello, Identity, Long
 
 ELSEWHERE = "10.2.9.99"  # an address in the router's networks that nobody has
 
@@ -143,3 +144,34 @@ def test_attack_closes_of_others(w):
     flows(reader)
     wait(lambda: target.peers()[0]["state"] == "connected", 1, "it to be connected")
     assert target.peers()[0]["moves"] == 0
+
+
+def colliding(victim, address, port):
+    """The first half of a connection id that the node files, for a dialler at that address, where it files `victim`."""
+    def word(data):
+        return int.from_bytes(data, "little")
+    mask = (1 << 64) - 1
+    mixed = (word(socket.inet_aton(address)) + port) * 0x9e3779b97f4a7c15 & mask
+    return (word(victim) ^ mixed).to_bytes(8, "little")
+
+
+def test_attack_ids_of_others(w):
+    """Another allowed key, which sees a member's packets, chooses ids that would take the place of the member's: it takes nothing."""
+    newcomer = plain(w.b, "newcomer")
+    target, tap, forger = Target(w, "--allow", newcomer.address), Tap(w, "to_b"), Forger(w.b)
+    reader, who = target.read(), Identity.of_home(newcomer.home)
+    to_node, _ = recorded(target, tap, 0.5)
+    ids = {d.data[1:9] for d in to_node if d.data[0] & 0xc0 == 0x40}
+    before = target.datagrams()["dropped"]
+    assert ids
+    for port in range(4000, 4010):
+        for victim in ids:
+            hello = Hello(who, target.key, dcid=colliding(victim, w.b.address(), port) + os.urandom(8))
+            forger.send(w.b.address(), port, *target.at, hello.packet)
+            hello = Hello(who, target.key, dcid=victim + os.urandom(8))
+            forger.send(w.b.address(), port, *target.at, hello.packet)
+        flows(reader, 3, 5)
+    time.sleep(6)  # its handshakes are given up, and what they had taken would be gone
+    flows(reader)
+    assert target.peers()[0]["moves"] == 0, target.peers()
+    assert target.datagrams()["dropped"] >= before + 10 * len(ids)
