@@ -124,7 +124,7 @@ static uint64_t hash_text(uint64_t h, const char *text, size_t len)
 		memcpy(&word, text + i, sizeof(word));
 		h = mix(h ^ word);
 	}
-	memcpy(&word, text + len - sizeof(word), sizeof(word));
+	memcpy(&word, text + (len - sizeof(word)), sizeof(word));
 	return mix(h ^ word);
 }
 

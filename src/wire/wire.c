@@ -200,6 +200,7 @@ size_t wire_frame_encode(uint8_t *out, const struct frame *f)
 {
 	uint8_t payload[WIRE_FRAME_MAX];
 
+	payload[0] = 0; /* the others are written, or not read */
 	return put_frame(out, f->type, payload, (size_t)(put_payload(payload, f) - payload));
 }
 
