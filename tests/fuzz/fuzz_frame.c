@@ -9,6 +9,32 @@
 
 enum { INPUT_MAX = 1024 };
 
+/* What a frame points to in `from` is at the same place in `to`. */
+static void move_bytes(struct frame *f, const uint8_t *from, const uint8_t *to)
+{
+	if (f->type == FRAME_MEMBER)
+		f->member.chain = to + (f->member.chain - from);
+	else if (f->type == FRAME_MANIFEST)
+		f->manifest.bytes = to + (f->manifest.bytes - from);
+}
+
+/* The same, but for where. */
+static bool same(struct frame again, const struct frame *f)
+{
+	if (f->type == FRAME_MEMBER) {
+		if (again.member.len != f->member.len ||
+		    memcmp(again.member.chain, f->member.chain, f->member.len) != 0)
+			return false;
+		again.member.chain = f->member.chain;
+	} else if (f->type == FRAME_MANIFEST) {
+		if (again.manifest.len != f->manifest.len ||
+		    memcmp(again.manifest.bytes, f->manifest.bytes, f->manifest.len) != 0)
+			return false;
+		again.manifest.bytes = f->manifest.bytes;
+	}
+	return memcmp(&again, f, sizeof(again)) == 0;
+}
+
 static ssize_t decode(struct frame *out, const uint8_t *data, size_t len)
 {
 	uint8_t *copy = exact(data, len);
@@ -16,6 +42,8 @@ static ssize_t decode(struct frame *out, const uint8_t *data, size_t len)
 
 	fill(out, sizeof(*out));
 	used = wire_frame_decode(out, copy, len);
+	if (used > 0)
+		move_bytes(out, copy, data);
 	free(copy);
 	if (used <= 0) {
 		demand(used == 0 || used == GW_E_FORMAT);
@@ -59,7 +87,7 @@ static void check_encoding(const struct frame *frame, const uint8_t *data, size_
 	if (len == used)
 		demand(memcmp(out, data, len) == 0);
 	demand(decode(&again, out, len) == (ssize_t)len);
-	demand(memcmp(&again, frame, sizeof(again)) == 0);
+	demand(same(again, frame));
 	free(out);
 }
 

@@ -8,7 +8,11 @@
 #include "fuzz.h"
 #include "trust/knock.h"
 
-enum { FIXED = 8 + KEY_SIZE, TOKEN_MAX = KNOCK_MAX + 8, PROLOGUE = 15 + KEY_SIZE + KNOCK_DCID };
+enum {
+	FIXED = WIRE_KNOCK_PAYLOAD_MAX - WIRE_CHAIN_MAX,
+	TOKEN_MAX = KNOCK_MAX + 8,
+	PROLOGUE = 15 + KEY_SIZE + KNOCK_DCID
+};
 
 static const uint64_t NOW = UINT64_C(1800000000000);
 static const uint8_t DCID[KNOCK_DCID] = "0123456789abcdef", EPHEMERAL[32] = { 3 };
@@ -107,7 +111,7 @@ static void as_payload(const uint8_t *payload, size_t len)
 		   KNOCK_KEY) { /* its own key, or the negative, which is the same X25519 key */
 		demand(why == KNOCK_OK || why == KNOCK_CLOCK);
 		demand(memcmp(payload + 8, from.key, KEY_SIZE - 1) == 0);
-		demand(((payload[FIXED - 1] ^ from.key[KEY_SIZE - 1]) & 0x7f) == 0);
+		demand(((payload[8 + KEY_SIZE - 1] ^ from.key[KEY_SIZE - 1]) & 0x7f) == 0);
 		demand(memcmp(k.key, payload + 8, KEY_SIZE) == 0);
 		demand(k.wall_ms == time_of(payload) && k.chain_len == len - FIXED);
 		demand(memcmp(k.chain, payload + FIXED, k.chain_len) == 0);
