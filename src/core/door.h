@@ -1,4 +1,5 @@
-/* core/door.h - strangers: who may begin a handshake.  The others get no answer at all.
+/* core/door.h - strangers: who may begin a handshake.  The others get no answer, but a refusal if
+ * they know anyway that we are here.
  * Spec: docs/protocol.md, section 19. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef GODWIT_CORE_DOOR_H

@@ -218,15 +218,6 @@ static void count_down(struct policy *p, const struct probe *a)
 
 /* --- rules --- */
 
-/* As wire/trust.h says: 1..32 of [a-z0-9-], the first no '-'. */
-static bool group_valid(const char *group)
-{
-	size_t len = strnlen(group, WIRE_GROUP_MAX + 1);
-
-	return len >= 1 && len <= WIRE_GROUP_MAX && group[0] != '-' &&
-	       strspn(group, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
-}
-
 static struct probe probe_of(const struct policy *p, enum scope scope, const char *service,
 			     enum subject_kind kind, const struct subject *s)
 {
@@ -265,7 +256,7 @@ static int grant(struct policy *p, enum scope scope, const char *service, const 
 	struct probe at[COUNTED_MAX];
 	size_t n;
 
-	if (s->kind == SUBJECT_GROUP && !group_valid(s->group))
+	if (s->kind == SUBJECT_GROUP && !wire_group_valid(s->group))
 		return GW_E_INVALID;
 	n = counted_in(at, p, scope, service, s);
 	if (p->entries[SCOPE_USE] + p->entries[SCOPE_DIAL] >= RULES_MAX && !find(p, &at[0]))
