@@ -638,14 +638,16 @@ static int try_bench(void)
 /* Two services let the same peers use the bench: who goes takes back what was its own. */
 static void what_others_have_granted_stays(void **state)
 {
-	char endpoint[1][GODWIT_ENDPOINT_SIZE];
-	uint8_t key[GODWIT_KEY_SIZE];
+	char text[GODWIT_TICKET_SIZE];
+	godwit_ticket ticket;
 	struct call *one, *two;
 
 	(void)state;
-	godwit_node_key(hub_node(agent_hub(agent)), key);
-	assert_int_equal(godwit_node_endpoints(hub_node(agent_hub(agent)), endpoint, 1), 1);
-	assert_int_equal(godwit_add_endpoint(peer_node, key, endpoint[0]), 0);
+	/* With a ticket the peer is told that it is denied, whether its connection still stands or
+	 * it dials anew; without, a dial would be met with silence. */
+	assert_int_equal(godwit_node_ticket(hub_node(agent_hub(agent)), BENCH_SERVICE, text), 0);
+	assert_int_equal(godwit_ticket_parse(text, &ticket), 0);
+	godwit_add_ticket(peer_node, &ticket);
 	one = ask_expose("one");
 	two = ask_expose("two");
 	RUN_UNTIL(one->events && two->events);
