@@ -106,18 +106,28 @@ static void process(godwit_node *node)
 		;
 }
 
+/* Until its next timer, or `until`. */
+static struct timespec patience(godwit_node *node, double until)
+{
+	double left = until - clock_seconds(), due = (double)godwit_node_timeout_ns(node) * 1e-9;
+
+	left = left < due ? left : due;
+	if (left < 0)
+		left = 0;
+	return (struct timespec){ (time_t)left, (long)((left - (double)(time_t)left) * 1e9) };
+}
+
 /* Until there is something from the crowd, or `until`. */
 static void serve(struct bench *b, double until)
 {
 	struct pollfd p[2] = { { godwit_node_fd(b->node), POLLIN, 0 }, { b->crowd, POLLIN, 0 } };
 
-	while (!p[1].revents) {
-		double left = until - clock_seconds();
+	while (!p[1].revents && clock_seconds() < until) {
+		struct timespec wait;
 
-		if (left <= 0)
-			return;
 		process(b->node);
-		poll(p, 2, (int)(left * 1000) + 1);
+		wait = patience(b->node, until);
+		ppoll(p, 2, &wait, NULL);
 	}
 }
 
