@@ -12,14 +12,14 @@ sys.path.insert(1, os.path.join(HERE, "..", "net", "attack"))
 
 NAME = "flood"
 TITLE = "Floods"
-NOTE = ("A client sends to a node through a router, which forges datagrams to that node's port for 5 s. *Share*: the rate of the stream "
+NOTE = ("A client sends to a node through a router, which forges datagrams to that node's port for 3 s. *Share*: the rate of the stream "
         "meanwhile as a part of that before, in one run; *at 100 Mbit/s* it could go faster, *bulk* it goes as fast as it can. The flood, the router, "
         "both nodes and their programs share the machine's processors, so *bulk* says how much of them is left, too. "
         "*Known address*: the attacker can make the knock's tag right.")
 PAPER = [("100,000 Initials a second without a knock", "strangers"), ("100,000 a second with a token of a knock's length", "wrong_tags"),
          ("20,000 broken knocks a second, known address", "broken"), ("20,000 first packets a second of an allowed key", "member")]
 GOALS = [(f"a flood of {text}: the stream keeps 80 % of 100 Mbit/s", text, "share", ">=", 0.8) for text, _ in PAPER]
-BEFORE, FLOOD, AFTER = 3, 5, 1
+BEFORE, FLOOD, AFTER = 2, 3, 1
 MBIT_100 = ("5", "62500")  # bytes each 5 ms
 
 
