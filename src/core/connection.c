@@ -345,14 +345,6 @@ void connection_schedule(struct connection *c, gw_time now)
 		connection_kill(c, CLOSE_LIMIT, GW_E_NOMEM, now);
 }
 
-/* What was put off is due: not enough has come for a transfer of bulk, or not at that speed. */
-static void answer_now(struct connection *c)
-{
-	c->answer_at = GW_NEVER;
-	c->answer_due = true;
-	connection_touch(c);
-}
-
 static void expire_quic(struct connection *c, gw_time now)
 {
 	struct quic_stat stat;
@@ -386,8 +378,8 @@ void connection_expire(struct connection *c, gw_time now)
 			expire_quic(c, now);
 		break;
 	case CONN_USED:
-		if (now >= c->answer_at)
-			answer_now(c);
+		if (now >= c->answer_at) /* not enough has come for bulk, or not at that speed */
+			connection_touch(c);
 		peer_check(c, now);
 		if (!c->dialler)
 			follow(c, now); /* back, if the new address was not valid */

@@ -227,7 +227,7 @@ static bool answer_may_wait(struct connection *c, const struct quic_stat *stat, 
 {
 	gw_time most = stat->smoothed_rtt / 4;
 
-	if (c->state != CONN_USED || c->answer_due || c->n_unanswered == 0 ||
+	if (c->state != CONN_USED || c->answer_at <= now || c->n_unanswered == 0 ||
 	    c->n_unanswered > may_wait(c, stat) || c->control_sent < c->control.end ||
 	    segment_next(c->peer) || c->peer->dgrams.count > 0 ||
 	    (c->bulk && ngtcp2_conn_get_expiry(c->quic) <= now))
@@ -264,7 +264,8 @@ static bool write_batch(struct connection *c, struct batch *out, gw_time now)
 	if (c->n_unanswered > 0)
 		c->bulk = c->n_unanswered >= BULK_PACKETS;
 	c->n_unanswered = 0;
-	c->has_read = c->answer_due = false;
+	c->has_read = false;
+	c->answer_at = GW_NEVER;
 	quic_stat_get(c->quic, &stat);
 	connection_note_outstanding(c, stat.bytes_in_flight, now);
 	connection_schedule(c, now);
@@ -309,10 +310,8 @@ static bool nothing_urgent(struct connection *c, gw_time now)
 		peer_set_send_ahead(c->peer, stat.cwnd, pace_is_near(&stat));
 		segment_prepare(c->peer); /* the first bytes of a stream do not wait */
 	}
-	if (!answer_may_wait(c, &stat, now)) {
-		c->answer_at = GW_NEVER;
+	if (!answer_may_wait(c, &stat, now))
 		return false;
-	}
 	connection_schedule(c, now);
 	return true;
 }

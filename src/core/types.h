@@ -353,8 +353,7 @@ struct connection {
 	bool has_data;       /* the packet that is being read */
 	size_t n_unanswered; /* those since then that are no acknowledgements alone */
 	bool bulk;           /* that were many, the last time */
-	gw_time answer_at;   /* GW_NEVER: nothing is put off */
-	bool answer_due;     /* it was, and has not been sent yet */
+	gw_time answer_at;   /* put off until then; GW_NEVER: it is not */
 	gw_time written_at;  /* what ngtcp2 has not been told of, pace.c; 0: nothing */
 
 	gw_time pace_ready; /* when all that was sent has been sent at the right pace */
