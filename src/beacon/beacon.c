@@ -162,6 +162,7 @@ static void init_tables(struct beacon *b)
 	list_init(&b->ops);
 	list_init(&b->out);
 	list_init(&b->arriving);
+	list_init(&b->news);
 	keymap_init(&b->allowed, rng_u64(b->rng));
 	keymap_init(&b->registered, rng_u64(b->rng));
 	keymap_init(&b->keys, rng_u64(b->rng));
@@ -387,6 +388,7 @@ gw_time beacon_expiry(const struct beacon *b)
 	gw_time own = time_min(at_top(&b->timers), at_top(&b->idle));
 
 	own = time_min(own, at_top(&b->chain_ends));
+	own = time_min(own, directory_expiry(b));
 	return time_min(own, link_expiry(&b->links));
 }
 
@@ -395,6 +397,7 @@ void beacon_expire(struct beacon *b, gw_time now)
 	session_expire(b, now);
 	relay_expire(b, now);
 	roster_expire(b, now);
+	directory_expire(b, now);
 	link_expire(&b->links, now);
 }
 

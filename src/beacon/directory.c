@@ -10,6 +10,11 @@
 
 enum { TTL_S = 30 * 60, AHEAD_MS = 10 * 60 * 1000, WAITING_MAX = 1 << 16 };
 
+/* 10,000 a second: whoever is told asks for the manifest. */
+enum { NEWS_AT_ONCE = 250 };
+
+#define NEWS_GAP (25 * GW_MSEC)
+
 uint64_t beacon_wall_ms(const struct beacon *b, gw_time now)
 {
 	return b->wall_ms + (now - b->wall_at) / GW_MSEC;
@@ -134,6 +139,7 @@ static void watch_free(struct beacon *b, struct watch *w)
 
 	list_remove(&w->by_watched);
 	list_remove(&w->by_session);
+	list_remove(&w->news);
 	w->session->n_watches--;
 	b->n_watches--;
 	free(w);
@@ -202,6 +208,63 @@ static void tell_watchers(struct beacon *b, const uint8_t *key, const uint8_t *r
 		list_each(&w->watches, i, next)
 			send_record(container_of(i, struct watch, by_watched)->session, 0, here,
 				    record, len);
+}
+
+/* --- news of manifests: section 17 --- */
+
+/* At the most one notice is on the way to a session for each question of its own: who asks too often
+ * is stopped by its budget. */
+void directory_follow(struct session *s, const uint8_t *network)
+{
+	struct watch *w;
+
+	if (!add_watch(s, network))
+		return; /* it still asks now and then */
+	w = find_watch(find_watched(s->beacon, network), s);
+	list_remove(&w->news);
+	w->told = false;
+}
+
+void directory_news(const struct session *s, const uint8_t *network)
+{
+	struct beacon *b = s->beacon;
+	struct watched *watched = find_watched(b, network);
+
+	if (watched)
+		list_each(&watched->watches, i, next) {
+			struct watch *w = container_of(i, struct watch, by_watched);
+
+			if (w->session != s && !w->told && !list_in(&w->news))
+				list_append(&b->news, &w->news);
+		}
+}
+
+static void send_news(struct watch *w)
+{
+	struct beacon_frame f = { .type = BEACON_ITEM };
+
+	list_remove(&w->news);
+	w->told = true;
+	f.item.kind = ITEM_NEWS;
+	f.item.bytes = w->watched->by_key.key;
+	f.item.total = f.item.len = KEY_SIZE;
+	session_send(w->session, &f);
+}
+
+gw_time directory_expiry(const struct beacon *b)
+{
+	return list_first(&b->news) ? b->news_at : GW_NEVER;
+}
+
+void directory_expire(struct beacon *b, gw_time now)
+{
+	struct list_item *first;
+
+	if (now < directory_expiry(b))
+		return;
+	b->news_at = now + NEWS_GAP;
+	for (int i = 0; i < NEWS_AT_ONCE && (first = list_first(&b->news)); i++)
+		send_news(container_of(first, struct watch, news));
 }
 
 /* --- frames --- */

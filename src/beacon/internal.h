@@ -126,6 +126,8 @@ struct watched {
 
 struct watch {
 	struct list_item by_watched, by_session;
+	struct list_item news; /* in beacon.news: has to be told of a manifest */
+	bool told;             /* it was, and has not asked since */
 	struct watched *watched;
 	struct session *session;
 };
@@ -135,6 +137,12 @@ void directory_lookup(struct session *s, const struct beacon_frame *f, gw_time n
 void directory_unwatch(struct session *s, const uint8_t *key);
 void directory_registered(struct session *s);
 void directory_touch(struct session *s);
+/* It has asked for that network's manifest, and hears when there is a newer one. */
+void directory_follow(struct session *s, const uint8_t *network);
+/* A newer one has come from `s`. */
+void directory_news(const struct session *s, const uint8_t *network);
+gw_time directory_expiry(const struct beacon *b);
+void directory_expire(struct beacon *b, gw_time now);
 void directory_forget(struct session *s); /* it is gone */
 void directory_clear(struct beacon *b);
 uint64_t beacon_wall_ms(const struct beacon *b, gw_time now);
@@ -260,6 +268,8 @@ struct beacon {
 	uint64_t next_tag;
 	struct keymap watched;
 	size_t n_watches;
+	struct list news;
+	gw_time news_at; /* not before */
 
 	struct keymap networks, names;
 	struct list network_use;

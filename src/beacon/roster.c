@@ -318,6 +318,7 @@ static void take_manifest(struct session *s, uint64_t request, const uint8_t *da
 	struct manifest m = { 0 };
 	enum trust_refusal why =
 		manifest_take(&m, data, len, NULL, w ? &w->manifest : NULL, beacon_wall_ms(b, now));
+	enum result_status status;
 	uint64_t sequence;
 
 	if (why == TRUST_OLD) {
@@ -329,7 +330,10 @@ static void take_manifest(struct session *s, uint64_t request, const uint8_t *da
 		return;
 	}
 	sequence = m.m.sequence;
-	session_result(s, request, keep(b, w, &m, now), sequence);
+	status = keep(b, w, &m, now);
+	session_result(s, request, status, sequence);
+	if (status == RESULT_OK)
+		directory_news(s, data + NETWORK_AT);
 	manifest_clear(&m);
 }
 
@@ -348,6 +352,7 @@ static void fetch_manifest(struct session *s, const struct beacon_frame *f)
 {
 	struct beacon_network *w = find_network(s->beacon, f->fetch.key);
 
+	directory_follow(s, f->fetch.key);
 	if (!w) {
 		session_result(s, f->fetch.request, RESULT_NOT_FOUND, 0);
 		return;

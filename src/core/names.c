@@ -14,6 +14,7 @@
 #define EACH (10 * 60 * GW_SEC)
 #define PATIENCE (10 * GW_SEC) /* with beacons that know no such frames */
 #define LATER (60 * GW_SEC)    /* after a refusal */
+#define NEWS_GAP (5 * GW_SEC)  /* however often a beacon says that something is new */
 
 bool names_can_ask(const struct beacon_ref *b)
 {
@@ -31,17 +32,17 @@ static void stop(struct names_talk *t)
 {
 	t->request = 0;
 	t->network = NULL;
-	t->again = false;
+	t->again_at = GW_NEVER;
 	forget_item(t);
 }
 
 /* +- 10 % */
 static void finish(struct beacon_ref *b, gw_time after, gw_time now)
 {
-	bool again = b->names.again;
+	gw_time again_at = b->names.again_at;
 
 	stop(&b->names);
-	b->names.at = again ? now : now + after * 9 / 10 + rng_below(b->node->rng, after / 5);
+	b->names.at = time_min(again_at, now + after * 9 / 10 + rng_below(b->node->rng, after / 5));
 }
 
 /* --- what we say --- */
@@ -165,7 +166,7 @@ static bool is_fault(enum trust_refusal why)
 static void manifest_came(struct beacon_ref *b, gw_time now)
 {
 	struct names_talk *t = &b->names;
-	bool again = t->again;
+	gw_time again_at = t->again_at;
 	uint8_t *bytes = t->bytes;
 	enum trust_refusal why;
 
@@ -174,7 +175,23 @@ static void manifest_came(struct beacon_ref *b, gw_time now)
 	free(bytes);
 	if (is_fault(why))
 		b->fault = "gave a forged manifest";
-	t->again = again; /* this beacon knows it */
+	t->again_at = again_at; /* this beacon knows it */
+}
+
+/* That a manifest is newer than what we were given: it comes as the answer to a question. */
+static void news(struct beacon_ref *b, const struct beacon_frame *f, gw_time now)
+{
+	struct names_talk *t = &b->names;
+
+	if (f->item.kind != ITEM_NEWS || f->item.len != KEY_SIZE || !names_can_ask(b) ||
+	    !networks_find(b->node, f->item.bytes))
+		return;
+	if (t->news_at <= now)
+		t->news_at = time_max(now, t->news_at + NEWS_GAP);
+	if (t->request)
+		t->again_at = time_min(t->again_at, t->news_at);
+	else
+		t->at = time_min(t->at, t->news_at);
 }
 
 static bool continues(const struct names_talk *t, const struct beacon_frame *f)
@@ -187,6 +204,10 @@ void names_item(struct beacon_ref *b, const struct beacon_frame *f, gw_time now)
 {
 	struct names_talk *t = &b->names;
 
+	if (f->item.request == 0) {
+		news(b, f, now);
+		return;
+	}
 	if (t->request == 0 || f->item.request != t->request || t->step != NAMES_FETCH) {
 		(void)search_item(b, f, now);
 		return;
@@ -240,7 +261,7 @@ void names_changed(struct network *w, struct node *n, gw_time now)
 		if (!names_can_ask(b))
 			continue;
 		if (b->names.request)
-			b->names.again = true;
+			b->names.again_at = now;
 		else
 			b->names.at = now;
 	}

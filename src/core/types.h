@@ -130,7 +130,8 @@ struct names_talk {
 	uint64_t request; /* 0: no question is open */
 	enum names_step step;
 	struct network *network; /* that is being talked about */
-	bool again;              /* something has changed meanwhile */
+	gw_time again_at;        /* another exchange after this: something has changed meanwhile */
+	gw_time news_at;         /* the last one, or the next, that the beacon asks for */
 	uint8_t *bytes;          /* of a manifest that is coming, `len` of `total` */
 	size_t total, len;
 };

@@ -67,6 +67,7 @@ enum result_status {
 
 /* What STORE, FETCH and ITEM are about; others are decoded, too. */
 enum stored_kind { STORED_MANIFEST = 1, STORED_CHAIN = 2 };
+enum { ITEM_NEWS = 3 }; /* a kind that is not stored: the key of a network */
 
 enum channel_reason {
 	CHANNEL_NOT_HERE = 1,

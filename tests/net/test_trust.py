@@ -299,6 +299,21 @@ def test_trust_ambiguous_name(w):
     assert f"from {nodes[1].address[:5]}" in ping().out
 
 
+def test_trust_revocation_by_beacon(w):
+    """A CA revokes, connected to nobody but the beacon, and so are its members: a live stream ends within seconds."""
+    beacon, ca = beacon_and_ca(w)
+    helper(w.a, "drip", 7000, 50)
+    server, client = member(w.a, ca, "server"), member(w.b, ca, "client", "--group", "dev")
+    ca.up()
+    server.up("--expose", "drip=7000", "--allow", "group:dev")
+    reader = drip_reader(client, "server.acme/drip")
+    at = time.monotonic()
+    ca.ok("network", "revoke", "acme", client.address)
+    assert reader.wait(20) == 5 and time.monotonic() - at < 10, (time.monotonic() - at, reader.err())
+    assert ca.status()["peers"] == [], ca.status()["peers"]
+    assert server.status()["networks"][0]["sequence"] == ca.status()["networks"][0]["sequence"]
+
+
 # --- time ---
 
 

@@ -13,8 +13,7 @@
 enum { FIRST, SECOND, SEEKER, ADMIN, N_NODES };
 
 #define LOOK_EVERY (1 * GW_SEC)
-#define SOON (120 * GW_SEC)            /* also when a beacon comes back first */
-#define SPREADS (2 * 11 * 60 * GW_SEC) /* a manifest: to a beacon, and from it */
+#define SOON (120 * GW_SEC) /* also when a beacon comes back first; a manifest to all as well */
 
 /* Of the run in progress. */
 static struct names_run {
@@ -200,8 +199,8 @@ void build_names(struct sim *s)
 	at += SOON + 10 * GW_SEC;
 	node_action(s, at, ADMIN, act_revoke)->peer = run.nodes[SECOND];
 	trouble(s, at, beacons);
-	expect(s, at + GW_SEC, SPREADS, run.nodes[FIRST], 0);
-	at += SPREADS + 10 * GW_SEC;
+	expect(s, at + GW_SEC, SOON, run.nodes[FIRST], 0);
+	at += SOON + 10 * GW_SEC;
 	node_action(s, at, ADMIN, act_claim)->value = true;
 	trouble(s, at, beacons);
 	expect(s, at + GW_SEC, SOON, NULL, GW_E_AMBIGUOUS);

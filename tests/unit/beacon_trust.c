@@ -550,6 +550,173 @@ static void test_revocation(void **state)
 	assert_int_equal(store_chain(1, "nas", true), RESULT_BAD);
 }
 
+/* --- news --- */
+
+/* Without waiting for anything. */
+static void send_store(int i, size_t len)
+{
+	send_part(i, 1, STORED_MANIFEST, len, 0, len);
+}
+
+static void send_fetch(int i, const uint8_t *network)
+{
+	struct beacon_frame f = { .type = BEACON_FETCH };
+
+	f.fetch.request = 1;
+	f.fetch.kind = STORED_MANIFEST;
+	memcpy(f.fetch.key, network, KEY_SIZE);
+	link_send(w->c[i].link, &f);
+}
+
+/* How many notices have come since the last net_forget(), each of the kit's network. */
+static size_t news(int i)
+{
+	size_t count = 0;
+
+	for (size_t k = 0; k < w->c[i].n_frames; k++) {
+		const struct seen_frame *s = &w->c[i].frames[k];
+
+		if (s->f.type != BEACON_ITEM || s->f.item.request != 0)
+			continue;
+		assert_int_equal(s->f.item.kind, ITEM_NEWS);
+		assert_int_equal(s->f.item.total, KEY_SIZE);
+		assert_int_equal(s->f.item.len, KEY_SIZE);
+		assert_memory_equal(s->record, kit.ca.key, KEY_SIZE);
+		count++;
+	}
+	return count;
+}
+
+static void test_who_has_asked_hears_of_a_newer_manifest(void **state)
+{
+	struct kit other;
+
+	(void)state;
+	start(4);
+	kit_init(&other, 99, w->wall_ms);
+	net_fetch(w, 0, STORED_MANIFEST, kit.ca.key, 0);
+	net_fetch(w, 1, STORED_MANIFEST, kit.ca.key, 0); /* there is none yet */
+	net_fetch(w, 2, STORED_MANIFEST, other.ca.key, 0);
+	assert_int_equal(store_manifest(0, w->wall_ms, NULL), RESULT_OK);
+	assert_int_equal(news(0), 0); /* has brought it */
+	assert_int_equal(news(1), 1);
+	assert_int_equal(news(2), 0);
+	assert_int_equal(news(3), 0);
+}
+
+static void test_only_what_is_new_is_news(void **state)
+{
+	uint64_t sequence = w->wall_ms;
+	size_t len;
+
+	(void)state;
+	start(2);
+	assert_int_equal(store_manifest(0, sequence, NULL), RESULT_OK);
+	net_fetch(w, 1, STORED_MANIFEST, kit.ca.key, 0);
+	net_forget(w, 1);
+	assert_int_equal(store_manifest(0, sequence, NULL), RESULT_OLDER);
+	assert_int_equal(store_manifest(0, sequence - 1, NULL), RESULT_OLDER);
+	len = kit_manifest(&kit, sequence + 1, NULL, 0);
+	kit.bytes[len - 1] ^= 1;
+	assert_int_equal(net_store(w, 0, STORED_MANIFEST, kit.bytes, len), RESULT_BAD);
+	assert_int_equal(store_chain(0, "nas", false), RESULT_OK);
+	assert_int_equal(news(1), 0);
+}
+
+/* However many come: one notice for each question. */
+static void test_news_wait_for_a_question(void **state)
+{
+	uint64_t sequence = w->wall_ms;
+
+	(void)state;
+	start(2);
+	net_fetch(w, 1, STORED_MANIFEST, kit.ca.key, 0);
+	for (uint64_t i = 0; i < 5; i++)
+		assert_int_equal(store_manifest(0, sequence + i, NULL), RESULT_OK);
+	assert_int_equal(news(1), 1);
+	assert_int_equal(net_fetch(w, 1, STORED_MANIFEST, kit.ca.key, 0)->f.result.sequence,
+			 sequence + 4);
+	assert_int_equal(news(1), 0);
+	assert_int_equal(store_manifest(0, sequence + 5, NULL), RESULT_OK);
+	assert_int_equal(news(1), 1);
+}
+
+static void test_no_room_for_news(void **state)
+{
+	struct kit other;
+
+	(void)state;
+	w->config.limits.session_watches = 1;
+	start(2);
+	kit_init(&other, 99, w->wall_ms);
+	assert_int_equal(store_manifest(0, w->wall_ms, NULL), RESULT_OK);
+	net_fetch(w, 1, STORED_MANIFEST, other.ca.key, 0);
+	assert_int_equal(net_fetch(w, 1, STORED_MANIFEST, kit.ca.key, 0)->f.result.status,
+			 RESULT_OK);
+	net_forget(w, 1);
+	assert_int_equal(store_manifest(0, w->wall_ms + 1, NULL), RESULT_OK);
+	assert_int_equal(news(1), 0);
+}
+
+/* 300 notices: 250 at once at the most, and the rest after 25 ms. */
+static void test_news_are_spread(void **state)
+{
+	enum { NETWORKS = 60, AT_ONCE = 250, WINDOW_MS = 24 };
+	size_t seen[200] = { 0 }, ms;
+
+	(void)state;
+	start(CLIENTS);
+	for (uint8_t k = 0; k < NETWORKS; k++) {
+		struct kit of;
+
+		kit_init(&of, (uint8_t)(2 * k + 1), w->wall_ms);
+		for (int i = 1; i < CLIENTS; i++)
+			send_fetch(i, of.ca.key);
+	}
+	net_run(w, 200 * GW_MSEC);
+	for (int i = 0; i < CLIENTS; i++)
+		net_forget(w, i);
+	for (uint8_t k = 0; k < NETWORKS; k++) {
+		kit_init(&kit, (uint8_t)(2 * k + 1), w->wall_ms);
+		send_store(0, kit_manifest(&kit, w->wall_ms, NULL, 0));
+	}
+	for (ms = 1; ms < 200; ms++) {
+		net_run(w, GW_MSEC);
+		for (int i = 1; i < CLIENTS; i++)
+			seen[ms] += net_count(w, i, BEACON_ITEM);
+		if (ms > WINDOW_MS)
+			assert_true(seen[ms] - seen[ms - WINDOW_MS] <= AT_ONCE);
+	}
+	assert_int_equal(seen[199], NETWORKS * (CLIENTS - 1));
+}
+
+static void test_who_leaves_is_told_nothing(void **state)
+{
+	size_t len;
+
+	(void)state;
+	start(3);
+	for (int i = 1; i < 3; i++)
+		net_fetch(w, i, STORED_MANIFEST, kit.ca.key, 0);
+	assert_int_equal(net_stats(w).watches, 2);
+	len = kit_manifest(&kit, w->wall_ms, NULL, 0);
+	send_store(0, len);
+	net_run(w, 5 * GW_MSEC);
+	for (int i = 1; i < 3; i++) {
+		net_forget(w, i);
+		send_fetch(i, kit.ca.key);
+	}
+	net_run(w, 5 * GW_MSEC);
+	len = kit_manifest(&kit, w->wall_ms + 1, NULL, 0);
+	send_store(0, len); /* has to wait */
+	net_run(w, 5 * GW_MSEC);
+	assert_int_equal(news(1) + news(2), 0);
+	link_close(w->c[1].link, CLOSE_EXIT, GW_E_CLOSED, NULL, 0, w->now);
+	net_run(w, 100 * GW_MSEC);
+	assert_int_equal(news(2), 1);
+	assert_int_equal(net_stats(w).watches, 1);
+}
+
 /* --- limits --- */
 
 static void test_budgets(void **state)
@@ -697,6 +864,12 @@ int main(void)
 		TEST(test_chains_outlive_a_connection),
 		TEST(test_ephemeral_chains_do_not),
 		TEST(test_revocation),
+		TEST(test_who_has_asked_hears_of_a_newer_manifest),
+		TEST(test_only_what_is_new_is_news),
+		TEST(test_news_wait_for_a_question),
+		TEST(test_no_room_for_news),
+		TEST(test_news_are_spread),
+		TEST(test_who_leaves_is_told_nothing),
 		TEST(test_budgets),
 		TEST(test_number_of_manifests),
 		TEST(test_all_networks_have_members),

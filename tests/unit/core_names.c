@@ -19,6 +19,8 @@ enum { NODES = 4, BEACONS = 2 };
 
 #define WALL_MS UINT64_C(1800000000000)
 #define MINUTE (60 * GW_SEC)
+#define SOON (100 * GW_MSEC)
+#define NEWS_GAP (5 * GW_SEC) /* between two exchanges that a beacon has asked for */
 
 struct place {
 	struct identity id;
@@ -511,11 +513,66 @@ static void test_newer_manifest_travels(void **state)
 {
 	(void)state;
 	start(2, 1);
+	run(NEWS_GAP);
 	new_manifest(0, NULL);
-	run(12 * MINUTE);
+	run(SOON);
 	assert_int_equal(sequence_of(1), w->sequence);
 	assert_int_equal(w->n[1].manifests, 1);
 	assert_int_equal(w->n[0].manifests, 0);
+	new_manifest(0, NULL); /* the next one, a little later */
+	run(SOON);
+	assert_int_equal(sequence_of(1), w->sequence - 1);
+	run(NEWS_GAP);
+	assert_int_equal(sequence_of(1), w->sequence);
+}
+
+static void test_news_pass_from_beacon_to_beacon(void **state)
+{
+	(void)state;
+	start(2, 1);
+	start_beacon(1);
+	add_beacon(1, 1);
+	start_node(2, 0, false);
+	add_beacon(2, 1);
+	join(2, NULL, false);
+	run(2 * NEWS_GAP);
+	new_manifest(0, NULL);
+	run(SOON);
+	assert_int_equal(sequence_of(2), w->sequence);
+}
+
+static void say_news(int beacon, uint64_t kind, const uint8_t *bytes, size_t len)
+{
+	struct beacon_frame f = { .type = BEACON_ITEM };
+
+	f.item.kind = kind;
+	f.item.bytes = bytes;
+	f.item.total = f.item.len = len;
+	list_each(&w->b[beacon].beacon->sessions, i, next)
+		session_send(container_of(i, struct session, all_link), &f);
+	run(100 * GW_MSEC);
+}
+
+/* However much a beacon says, it is asked each 5 s and no more. */
+static void test_news_without_end(void **state)
+{
+	const uint8_t nobody[KEY_SIZE] = { 1 };
+	uint64_t before;
+
+	(void)state;
+	start(1, 1);
+	run(NEWS_GAP);
+	before = stats_of(0).lookups;
+	say_news(0, ITEM_NEWS, nobody, KEY_SIZE);
+	say_news(0, ITEM_NEWS, w->kit.ca.key, KEY_SIZE - 1);
+	say_news(0, STORED_MANIFEST, w->kit.ca.key, KEY_SIZE);
+	assert_int_equal(stats_of(0).lookups, before);
+	say_news(0, ITEM_NEWS, w->kit.ca.key, KEY_SIZE);
+	assert_int_equal(stats_of(0).lookups, before + 1);
+	for (int i = 0; i < 599; i++)
+		say_news(0, ITEM_NEWS, w->kit.ca.key, KEY_SIZE);
+	assert_in_range(stats_of(0).lookups, before + 11, before + 13);
+	assert_null(fault_of(0, 0));
 }
 
 static void test_manifest_for_one_that_comes(void **state)
@@ -541,7 +598,7 @@ static void test_large_manifest_travels(void **state)
 	c.manifest_len = kit_manifest(&w->kit, ++w->sequence, NULL, 2040);
 	c.manifest = w->kit.bytes;
 	assert_int_equal(node_network_set(w->n[0].node, &c, w->now), TRUST_OK);
-	run(12 * MINUTE);
+	run(NEWS_GAP);
 	assert_int_equal(sequence_of(1), w->sequence);
 }
 
@@ -571,7 +628,7 @@ static void test_revoked(void **state)
 	new_manifest(2, w->n[0].id.key);
 	run(100 * GW_MSEC);
 	assert_int_equal(stats_of(0).names, 0);
-	run(12 * MINUTE);
+	run(NEWS_GAP);
 	assert_int_equal(find(1, "nas"), GW_E_NOT_FOUND);
 	assert_null(member_of(1, 0));
 }
@@ -845,11 +902,13 @@ static void test_forged_manifest(void **state)
 	(void)state;
 	start(2, 1);
 	before = sequence_of(1);
+	w->n[1].cut = true;
 	new_manifest(0, NULL);
-	run(100 * GW_MSEC);
+	run(SOON);
 	i = keymap_get(&w->b[0].beacon->networks, w->kit.ca.key);
 	b = container_of(i, struct beacon_network, by_key);
 	b->manifest.bytes[b->manifest.len - 1] ^= 1;
+	w->n[1].cut = false;
 	run(12 * MINUTE);
 	assert_int_equal(sequence_of(1), before);
 	assert_string_equal(fault_of(1, 0), "gave a forged manifest");
@@ -869,6 +928,8 @@ int main(void)
 		TEST(test_dropped_while_it_is_talked_about),
 		TEST(test_no_networks_no_words),
 		TEST(test_newer_manifest_travels),
+		TEST(test_news_pass_from_beacon_to_beacon),
+		TEST(test_news_without_end),
 		TEST(test_manifest_for_one_that_comes),
 		TEST(test_large_manifest_travels),
 		TEST(test_one_that_knows_no_manifest),

@@ -166,7 +166,7 @@ def test_attack_revoked_by_peer(w):
 
 def test_attack_revoked_by_beacon(w):
     """The same, by a beacon that the node comes back to: it and its CA never talk to each other.
-    (While it is connected it asks each 10 minutes.)"""
+    (While it is connected it is told: test_trust_revocation_by_beacon.)"""
     beacon = Beacon(w, address="10.2.1.1")
     acme = Acme(w, "--beacon", beacon.text)
     bad = acme.member("bad")
