@@ -121,7 +121,8 @@ static void take_in(struct agent *a, struct agent_network *w, const struct home_
 		return;
 	}
 	snprintf(message, sizeof(message), "network %s is not used: %s", w->label, why);
-	warn(&w->damage, agent_wall_s(), message, "godwit network show, or join it again");
+	warn(&w->damage, agent_wall_s(), message,
+	     "godwit network show; see that the clock of this machine is right; or join it again");
 }
 
 static void load_one(struct agent *a, const char *label)
@@ -298,16 +299,17 @@ json_t *agent_describe_networks(const struct agent *a)
 
 static json_t *describe_member(const godwit_member_info *m)
 {
-	char address[GODWIT_ADDRESS_SIZE], serial[SERIAL_SIZE];
+	char address[GODWIT_ADDRESS_SIZE], serial[SERIAL_SIZE], invite[SERIAL_SIZE];
 	json_t *groups = json_array();
 
 	for (size_t i = 0; i < m->n_groups; i++)
 		json_array_append_new(groups, json_string(m->groups[i]));
 	godwit_address_format(m->key, address);
-	return json_pack("{s:s,s:s,s:o,s:s,s:I,s:s,s:b}", "address", address, "name", m->name,
-			 "groups", groups, "serial", serial_format(m->serial, serial),
-			 "valid_until", (json_int_t)m->not_after, "by",
-			 m->delegated ? "invite" : "ca", "ephemeral", m->ephemeral);
+	return json_pack(
+		"{s:s,s:s,s:o,s:s,s:I,s:s,s:s?,s:b}", "address", address, "name", m->name, "groups",
+		groups, "serial", serial_format(m->serial, serial), "valid_until",
+		(json_int_t)m->not_after, "by", m->delegated ? "invite" : "ca", "invite",
+		m->delegated ? serial_format(m->invite, invite) : NULL, "ephemeral", m->ephemeral);
 }
 
 json_t *agent_describe_members(const struct agent *a, const uint8_t network[GODWIT_KEY_SIZE])

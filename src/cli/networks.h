@@ -88,7 +88,8 @@ int home_network_save_known(const struct home_network *n, const uint8_t key[KEY_
  * {"at":S,"what":"member","address","serial":HEX,"name","groups":[],"until":S}
  * {"at":S,"what":"invite","address","serial":HEX,"names":[],"prefixes":[],"groups":[],"longest":S,
  *  "ephemeral":BOOL,"until":S}; the address is that of the invite's own key
- * {"at":S,"what":"revoke","address" or "serial"} */
+ * {"at":S,"what":"revoke","address" or "serial"}; of a member that was known with what `members` said of
+ * it: "serial", "name", "groups", "until", "by", "invite" */
 
 json_t *home_network_ledger(const struct home_network *n, struct failure *f); /* NULL: failure */
 /* Takes the entry over. */
