@@ -88,18 +88,11 @@ static int set_in_node(struct agent *a, struct agent_network *w, const struct ho
 	return godwit_network_set(a->node, n->key, m->bytes, m->len, NULL, 0, &ignored);
 }
 
-/* The manifest's, or the invite's until it has come. */
 static void adopt_beacons(struct agent *a, const struct home_network *n)
 {
-	struct failure ignored;
-	struct invite i;
+	struct wire_home beacons[WIRE_MANIFEST_BEACONS_MAX];
 
-	agent_adopt_beacons(a, n->manifest.m.beacons, n->manifest.m.n_beacons);
-	if (n->manifest.len > 0 || !home_network_holds_invite(n) ||
-	    home_network_invite(n, &i, &ignored) < 0)
-		return;
-	agent_adopt_beacons(a, i.wire.beacons, i.wire.n_beacons);
-	invite_wipe(&i);
+	agent_adopt_beacons(a, beacons, home_network_beacons(n, beacons));
 }
 
 static void take_in(struct agent *a, struct agent_network *w, const struct home_network *n)

@@ -16,6 +16,7 @@
 
 #include "cli/file.h"
 #include "cli/home.h"
+#include "crypto/address.h"
 #include "trust/trust.h"
 
 enum {
@@ -73,6 +74,12 @@ bool home_network_holds_invite(const struct home_network *n);
 /* Wipe it.  Without one, or one that is no CA of this network: a failure. */
 int home_network_ca(const struct home_network *n, struct identity *out, struct failure *f);
 int home_network_invite(const struct home_network *n, struct invite *out, struct failure *f);
+
+/* Its manifest's, or the invite's until that has come. */
+size_t home_network_beacons(const struct home_network *n,
+			    struct wire_home out[WIRE_MANIFEST_BEACONS_MAX]);
+/* As --beacon takes it. */
+void home_beacon_format(const struct wire_home *beacon, char out[BEACON_TEXT_MAX]);
 
 /* --- members that have been seen --- */
 

@@ -255,6 +255,12 @@ def test_contract_netcheck(w):
     names = [line.split("  ")[0] for line in lines]
     for name in ("UDP", "IPv4", "IPv6", "Mapping", "Filtering", "Port mapping", "BEACON"):
         assert name in names, lines
+    # Those of a network, too, before it has been talked to.
+    ca = Node(w.b, "ca")
+    ca.ok("network", "create", "acme", "--beacon", beacon.text)
+    node.ok("network", "join", "-", data=ca.run("network", "invite").out)
+    asked = one_object(node.run("netcheck", "--json", "--timeout", "2").out, NETCHECK)["beacons"]
+    assert [b["address"] for b in asked] == [beacon.key] and asked[0]["udp4"], asked
     title = next(i for i, line in enumerate(lines) if line.startswith("BEACON"))
     assert lines[title].split() == ["BEACON", "UDP", "TLS", "CLOCK"], lines
     assert lines[title + 1][lines[title].index("CLOCK")] in "+-0" and lines[title + 1].rstrip() == lines[title + 1], lines
