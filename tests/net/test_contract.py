@@ -281,6 +281,7 @@ def test_contract_small_ones(w):
         assert "--json" in [o["name"] for o in help_of["options"]], help_of
         for flag in [f"godwit {command}", *[o["name"] for o in help_of["options"]]]:
             assert re.search(rf"{re.escape(flag)}(?![a-z-])", manual), f"{flag} is not in the man page"
+    assert node.ok("ping", "-h") == node.ok("ping", "--help") == node.ok("help", "ping")
     settings = one_object(node.run("config", "--json").out,
                           {"v": NUMBER, "settings": {"beacon": {"source": TEXT}, "relay-only": {"value": TEXT, "source": TEXT},
                                                     "no-sandbox": {"value": TEXT, "source": TEXT}}})
@@ -348,3 +349,4 @@ def test_contract_completion(w):
     for home in (f" --home {w.dir}/home-ca", f" --home={w.dir}/home-ca"):
         assert complete(f"godwit network show{home} a") == ["acme"], home
     assert complete("godwit network join fi") == ["file:"] and complete("godwit up --identity e") == ["env:", "ephemeral"]
+    assert complete("godwit up --invite ") == ["env:", "file:", "fd:"]
