@@ -101,6 +101,7 @@ _godwit_value() {
 	--dial) _godwit_words "$(_godwit_names "$3")" "$2" ;;
 	--policy) _godwit_paths f "$2" ;;
 	--audit) _godwit_words none "$2" ;;
+	--invite) _godwit_source "$2" ;;
 	--identity) _godwit_source "$2" $'\nephemeral' ;;
 	esac
 }

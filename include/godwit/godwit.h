@@ -252,6 +252,7 @@ typedef struct godwit_member_info {
 	uint32_t not_before, not_after;
 	bool ephemeral, delegated; /* delegated: by an invite, not by a CA */
 	uint64_t serial;
+	uint64_t invite; /* delegated: the serial of the invite */
 } godwit_member_info;
 
 /* Which key has that name in that network?  A NAME event with `*id` within 5 s: `key`, or `error`:

@@ -41,13 +41,9 @@ void agent_adopt_beacons(struct agent *a, const struct wire_home *beacons, size_
 	if (a->settings->at[SETTING_BEACON].count > 0)
 		return;
 	for (size_t i = 0; i < count; i++) {
-		struct beacon_name b = { .udp_port = beacons[i].udp_port,
-					 .tls_port = beacons[i].tls_port };
 		char text[BEACON_TEXT_MAX];
 
-		memcpy(b.key, beacons[i].key, KEY_SIZE);
-		snprintf(b.host, sizeof(b.host), "%s", beacons[i].host);
-		beacon_format(&b, text);
+		home_beacon_format(&beacons[i], text);
 		if (!is_own(a, text) && godwit_add_beacon(a->node, text) == 0)
 			a->n_beacons++;
 	}

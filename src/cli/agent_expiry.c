@@ -56,10 +56,12 @@ static void judge_own(struct agent_network *w, uint32_t now_s)
 			 "this node's certificate of %s has expired (%s): its members no longer "
 			 "know this node%s%.200s",
 			 w->label, date, *w->cannot ? "; " : "", w->cannot);
-	else if (w->member && *w->refusal)
+	else if (w->member && *w->refusal) {
 		snprintf(message, sizeof(message), "this node's certificate of %s is of no use: %s",
 			 w->label, w->refusal);
-	else if (w->member && *w->cannot && now_s >= soon_of(w->not_before, w->not_after, WARN_S))
+		hint = "a new invite: godwit network join env:NAME, with the word in NAME; a "
+		       "revoked key is not taken again: another --home DIR";
+	} else if (w->member && *w->cannot && now_s >= soon_of(w->not_before, w->not_after, WARN_S))
 		snprintf(message, sizeof(message),
 			 "this node's certificate of %s expires at %s, and cannot be renewed: "
 			 "%.200s",

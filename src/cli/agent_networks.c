@@ -88,18 +88,11 @@ static int set_in_node(struct agent *a, struct agent_network *w, const struct ho
 	return godwit_network_set(a->node, n->key, m->bytes, m->len, NULL, 0, &ignored);
 }
 
-/* The manifest's, or the invite's until it has come. */
 static void adopt_beacons(struct agent *a, const struct home_network *n)
 {
-	struct failure ignored;
-	struct invite i;
+	struct wire_home beacons[WIRE_MANIFEST_BEACONS_MAX];
 
-	agent_adopt_beacons(a, n->manifest.m.beacons, n->manifest.m.n_beacons);
-	if (n->manifest.len > 0 || !home_network_holds_invite(n) ||
-	    home_network_invite(n, &i, &ignored) < 0)
-		return;
-	agent_adopt_beacons(a, i.wire.beacons, i.wire.n_beacons);
-	invite_wipe(&i);
+	agent_adopt_beacons(a, beacons, home_network_beacons(n, beacons));
 }
 
 static void take_in(struct agent *a, struct agent_network *w, const struct home_network *n)
@@ -121,7 +114,8 @@ static void take_in(struct agent *a, struct agent_network *w, const struct home_
 		return;
 	}
 	snprintf(message, sizeof(message), "network %s is not used: %s", w->label, why);
-	warn(&w->damage, agent_wall_s(), message, "godwit network show, or join it again");
+	warn(&w->damage, agent_wall_s(), message,
+	     "godwit network show; see that the clock of this machine is right; or join it again");
 }
 
 static void load_one(struct agent *a, const char *label)
@@ -298,16 +292,17 @@ json_t *agent_describe_networks(const struct agent *a)
 
 static json_t *describe_member(const godwit_member_info *m)
 {
-	char address[GODWIT_ADDRESS_SIZE], serial[SERIAL_SIZE];
+	char address[GODWIT_ADDRESS_SIZE], serial[SERIAL_SIZE], invite[SERIAL_SIZE];
 	json_t *groups = json_array();
 
 	for (size_t i = 0; i < m->n_groups; i++)
 		json_array_append_new(groups, json_string(m->groups[i]));
 	godwit_address_format(m->key, address);
-	return json_pack("{s:s,s:s,s:o,s:s,s:I,s:s,s:b}", "address", address, "name", m->name,
-			 "groups", groups, "serial", serial_format(m->serial, serial),
-			 "valid_until", (json_int_t)m->not_after, "by",
-			 m->delegated ? "invite" : "ca", "ephemeral", m->ephemeral);
+	return json_pack(
+		"{s:s,s:s,s:o,s:s,s:I,s:s,s:s?,s:b}", "address", address, "name", m->name, "groups",
+		groups, "serial", serial_format(m->serial, serial), "valid_until",
+		(json_int_t)m->not_after, "by", m->delegated ? "invite" : "ca", "invite",
+		m->delegated ? serial_format(m->invite, invite) : NULL, "ephemeral", m->ephemeral);
 }
 
 json_t *agent_describe_members(const struct agent *a, const uint8_t network[GODWIT_KEY_SIZE])

@@ -191,7 +191,7 @@ static void print_network(const json_t *network)
 	}
 	printf("%s", *name ? name : "member");
 	json_array_foreach(json_object_get(member, "groups"), i, one)
-		printf("%s%s", i ? ", " : ", in ", json_string_value(one));
+		printf("%s%s", i ? ", " : ", groups ", json_string_value(one));
 	printf(", until %s\n", format_date((uint32_t)get_number(member, "expires"), until));
 }
 

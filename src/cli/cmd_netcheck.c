@@ -10,6 +10,7 @@
 #include "cli/agent.h"
 #include "cli/commands.h"
 #include "cli/netcheck.h"
+#include "cli/networks.h"
 #include "cli/text.h"
 
 /* Beacons refuse records that come from further ahead (docs/protocol.md, section 11). */
@@ -215,7 +216,34 @@ static void take_status(void *user, const json_t *event)
 	*(json_t **)user = json_deep_copy(json_object_get(event, "beacons"));
 }
 
-/* Those of the node that runs in this home.  The texts live as long as the list. */
+/* Those of the networks of this home, as the running node would say it. */
+static json_t *of_networks(const struct home *home)
+{
+	struct wire_home beacons[WIRE_MANIFEST_BEACONS_MAX];
+	struct home_networks all = { 0 };
+	json_t *out = json_array();
+	struct failure ignored;
+	char text[BEACON_TEXT_MAX];
+
+	(void)home_networks_list(home, &all, &ignored);
+	for (size_t i = 0; i < all.count; i++) {
+		struct home_network n;
+		size_t count;
+
+		if (home_network_open(&n, home, all.labels[i], &ignored) < 0)
+			continue;
+		count = home_network_beacons(&n, beacons);
+		for (size_t k = 0; k < count; k++) {
+			home_beacon_format(&beacons[k], text);
+			json_array_append_new(out,
+					      json_pack("{s:s,s:b}", "beacon", text, "own", 1));
+		}
+		home_network_close(&n);
+	}
+	return out;
+}
+
+/* Those of the node that runs in this home, or that one would have.  The texts live as long as the list. */
 static json_t *borrow_beacons(struct cli *c, const struct home *home)
 {
 	json_t *list = NULL, *one;
@@ -239,6 +267,8 @@ static json_t *borrow_beacons(struct cli *c, const struct home *home)
 		sigprocmask(SIG_UNBLOCK, &signals, NULL);
 	}
 	json_decref(o.request);
+	if (!list)
+		list = of_networks(home);
 	json_array_foreach(list, i, one)
 		if (json_is_true(json_object_get(one, "own")) &&
 		    c->settings.at[SETTING_BEACON].count < BEACONS_MAX)

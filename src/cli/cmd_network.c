@@ -18,7 +18,7 @@ static const struct subcommand {
 	const char *flags[FLAGS_MAX];
 } SUBCOMMANDS[] = {
 	{ "create",
-	  "NAME [--name N] [--group G]... [--no-member] [--lifetime D]",
+	  "NAME [--name N] [--group G]... [--no-member] [--lifetime TIME] [--beacon B]...",
 	  1,
 	  1,
 	  network_create,
@@ -32,14 +32,19 @@ static const struct subcommand {
 	  { "--group", "--name", "--name-prefix", "--lifetime", "--expires", "--ephemeral",
 	    "--for" } },
 	{ "join",
-	  "env:NAME|file:PATH|fd:N|BUNDLE [--name N] [--as LABEL]",
+	  "env:NAME|file:PATH|fd:N|-|BUNDLE [--name N] [--as LABEL] [--lifetime TIME]",
 	  1,
 	  1,
 	  network_join,
 	  { "--name", "--as", "--lifetime" } },
 	{ "members", "[NETWORK]", 0, 1, network_members, { 0 } },
 	{ "revoke", "[NETWORK] WHO|serial:HEX", 1, 2, network_revoke, { 0 } },
-	{ "renew", "[NETWORK] [--lifetime D]", 0, 1, network_renew, { "--lifetime", "--beacon" } },
+	{ "renew",
+	  "[NETWORK] [--lifetime TIME] [--beacon B]...",
+	  0,
+	  1,
+	  network_renew,
+	  { "--lifetime", "--beacon" } },
 	{ "export", "[NETWORK]", 0, 1, network_export, { 0 } },
 };
 

@@ -264,13 +264,8 @@ static int find_node(const struct net *w, const char *who, uint8_t key[KEY_SIZE]
 
 	if (home_destination(&w->home, who, NULL, &t, w->f) < 0)
 		return -1;
-	if (manifest_revokes_key(&w->n.manifest, t.key)) {
-		fail_error(w->f, GODWIT_E_DENIED, "member");
-		w->f->exit = EXIT_FAILED;
-		fail_message(w->f, "this network has revoked the key of %.60s", who);
-		fail_hint(w->f, "a new key on that machine: another --home DIR");
-		return -1;
-	}
+	if (manifest_revokes_key(&w->n.manifest, t.key))
+		return net_key_revoked(w, who);
 	memcpy(key, t.key, KEY_SIZE);
 	return 0;
 }

@@ -117,7 +117,7 @@ static int from_argv(const char *word, struct text *out, struct failure *f)
 	if (begins(word, 'c') || public_kind(word))
 		return copy(word, out, f);
 	if (begins(word, 'i') && strlen(word) > ADDRESS_LEN)
-		return fail_usage(f, "network join env:NAME, file:PATH or fd:N",
+		return fail_usage(f, "network join env:NAME, file:PATH, fd:N or -",
 				  "an invite is a secret, and all see the command line: not "
 				  "there (make another one, and revoke this)");
 	return fail_usage(f, "network join env:NAME, file:PATH, fd:N, - or a bundle (c...)",
@@ -204,6 +204,15 @@ static int refused(const struct net *w, const char *what, enum trust_refusal why
 	return -1;
 }
 
+int net_key_revoked(const struct net *w, const char *whose)
+{
+	fail_error(w->f, GODWIT_E_DENIED, "key");
+	w->f->exit = EXIT_FAILED;
+	fail_message(w->f, "this network has revoked the key of %.60s", whose);
+	fail_hint(w->f, "a new key on that machine: another --home DIR");
+	return -1;
+}
+
 static int explain_invite(const struct net *w, const struct invite *i, int error, const char *name)
 {
 	const struct wire_certificate *link = &i->chain.links[0];
@@ -269,6 +278,8 @@ int net_join_by(struct net *w, const struct invite *i, const uint8_t own[KEY_SIZ
 	if (w->n.manifest.len == 0)
 		return 0;
 	why = member_check(&member, chain, *len, &w->n.manifest, w->now_s);
+	if (why == TRUST_REVOKED && manifest_revokes_key(&w->n.manifest, own))
+		return net_key_revoked(w, "this node");
 	return why ? refused(w, "the invite", why) : 0;
 }
 

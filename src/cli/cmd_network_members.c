@@ -74,15 +74,18 @@ static const char *state_of(bool revoked, json_int_t until, uint32_t now_s)
 	return revoked ? "revoked" : until <= (json_int_t)now_s ? "expired" : "valid";
 }
 
+/* Of a member, or of its revocation. */
 static void add_entry(struct gathering *g, const json_t *entry)
 {
 	json_int_t until = json_integer_value(json_object_get(entry, "until"));
+	const char *by = get_text(entry, "by"), *invite = get_text(entry, "invite");
 	bool revoked = entry_revoked(g->w, entry);
 
-	add(g, json_pack("{s:s,s:s,s:O?,s:s,s:I,s:s,s:n,s:b,s:s}", "address",
+	add(g, json_pack("{s:s,s:s,s:O?,s:s,s:I,s:s,s:s?,s:b,s:s}", "address",
 			 get_text(entry, "address"), "name", get_text(entry, "name"), "groups",
 			 json_object_get(entry, "groups"), "serial", get_text(entry, "serial"),
-			 "valid_until", until, "by", "ca", "invite", "revoked", revoked, "state",
+			 "valid_until", until, "by", *by ? by : "ca", "invite",
+			 *invite ? invite : NULL, "revoked", revoked, "state",
 			 state_of(revoked, until, g->w->now_s)));
 }
 
@@ -145,9 +148,12 @@ json_t *net_members(const struct net *w)
 		add_chain(&g, w->n.chain, w->n.chain_len);
 	invites = json_array();
 	json_array_foreach(ledger, i, entry) {
-		if (strcmp(get_text(entry, "what"), "member") == 0)
+		const char *what = get_text(entry, "what");
+
+		if (strcmp(what, "member") == 0 ||
+		    (strcmp(what, "revoke") == 0 && json_object_get(entry, "groups")))
 			add_entry(&g, entry);
-		else if (strcmp(get_text(entry, "what"), "invite") == 0)
+		else if (strcmp(what, "invite") == 0)
 			json_array_append_new(invites, net_describe_invite(w, json_incref(entry)));
 	}
 	members = json_array();
@@ -185,7 +191,7 @@ static void take_seen(void *user, const json_t *event)
 		json_t *row = row_of(m->members, get_text(seen, "address"));
 
 		if (!row) {
-			row = json_pack("{s:n}", "invite");
+			row = json_object();
 			json_array_append_new(m->members, row);
 		}
 		if (get_number(row, "valid_until") <= get_number(seen, "valid_until"))
@@ -217,8 +223,6 @@ static json_t *member_row(const json_t *member)
 
 	if (*invite)
 		snprintf(by, sizeof(by), "invite %s", invite);
-	else if (strcmp(get_text(member, "by"), "invite") == 0)
-		snprintf(by, sizeof(by), "an invite");
 	return json_pack("[s,s,s,s,s,s,s]", *name ? name : "-", get_text(member, "address"),
 			 net_join_texts(json_object_get(member, "groups"), groups, sizeof(groups)),
 			 format_date((uint32_t)get_number(member, "valid_until"), until), by,

@@ -18,6 +18,11 @@ struct revoked {
 	const json_t *known;   /* what is known of it, in the lists; NULL: nothing */
 };
 
+static bool is_invite(const struct revoked *t)
+{
+	return json_object_get(t->known, "names") != NULL;
+}
+
 /* In the members or invites, by one of their texts. */
 static const json_t *look_up(const json_t *lists, const char *list, const char *member,
 			     const char *text)
@@ -122,6 +127,8 @@ static int nobody(const struct net *w, const char *who)
 
 static int find_target(const struct net *w, const json_t *lists, const char *who, struct revoked *t)
 {
+	const char *dot = strchr(who, '.'); /* NAME.NETWORK */
+	char name[WIRE_NAME_MAX + 1];
 	uint8_t key[KEY_SIZE];
 	uint64_t serial;
 	int rv;
@@ -144,6 +151,11 @@ static int find_target(const struct net *w, const json_t *lists, const char *who
 			return 0;
 	}
 	rv = by_name(w, lists, who, t);
+	if (rv > 0 && dot && (size_t)(dot - who) < sizeof(name) &&
+	    strcmp(dot + 1, w->n.label) == 0) {
+		snprintf(name, sizeof(name), "%.*s", (int)(dot - who), who);
+		rv = by_name(w, lists, name, t);
+	}
 	return rv > 0 ? nobody(w, who) : rv;
 }
 
@@ -171,6 +183,19 @@ static int check_target(const struct net *w, const struct revoked *t, const stru
 	return -1;
 }
 
+/* Whom an invite has made a member no other entry names. */
+static void describe_key(json_t *entry, const struct revoked *t)
+{
+	static const char *const KEPT[] = { "serial", "name", "groups", "by", "invite" };
+
+	json_object_set_new(entry, "address", net_address(t->key));
+	if (!t->known || is_invite(t))
+		return;
+	for (size_t i = 0; i < sizeof(KEPT) / sizeof(KEPT[0]); i++)
+		json_object_set(entry, KEPT[i], json_object_get(t->known, KEPT[i]));
+	json_object_set(entry, "until", json_object_get(t->known, "valid_until"));
+}
+
 static int sign_revocation(struct net *w, const struct revoked *t, const struct identity *ca)
 {
 	json_t *ledger = home_network_ledger(&w->n, w->f), *entry;
@@ -191,7 +216,7 @@ static int sign_revocation(struct net *w, const struct revoked *t, const struct 
 	if (rv == 0) {
 		entry = json_pack("{s:I,s:s}", "at", (json_int_t)w->now_s, "what", "revoke");
 		if (t->is_key)
-			json_object_set_new(entry, "address", net_address(t->key));
+			describe_key(entry, t);
 		else
 			json_object_set_new(entry, "serial",
 					    json_string(serial_format(t->serial, serial)));
@@ -202,9 +227,23 @@ static int sign_revocation(struct net *w, const struct revoked *t, const struct 
 	return rv;
 }
 
-static void print_revoked(const struct net *w, const struct revoked *t, bool was)
+/* A key is easily made: who has the invite joins again. */
+static void warn_of_invite(const struct net *w, const struct revoked *t, const json_t *lists)
 {
-	bool invite = json_object_get(t->known, "names") != NULL;
+	const char *serial = t->is_key ? get_text(t->known, "invite") : "";
+	const json_t *invite = *serial ? look_up(lists, "invites", "serial", serial) : NULL;
+
+	if (strcmp(get_text(invite, "state"), "valid") == 0)
+		fprintf(stderr,
+			"godwit: the invite that it joined by is still valid: who has it can join "
+			"with another key\n"
+			"  try: godwit network revoke %s serial:%s: all who joined by it\n",
+			w->n.label, serial);
+}
+
+static void print_revoked(const struct net *w, const struct revoked *t, const json_t *lists,
+			  bool was)
+{
 	const char *name = get_text(t->known, "name");
 	char what[ADDRESS_SIZE], serial[SERIAL_SIZE], until[DATE_SIZE];
 	json_t *j;
@@ -214,19 +253,20 @@ static void print_revoked(const struct net *w, const struct revoked *t, bool was
 	else
 		serial_format(t->serial, serial);
 	if (w->c->json) {
-		j = json_pack("{s:o,s:s,s:I,s:b,s:s?,s:s?,s:s,s:O?}", "network",
+		j = json_pack("{s:o,s:s,s:I,s:b,s:s?,s:s?,s:s,s:O?,s:O?}", "network",
 			      net_key_text(w->n.key), "label", w->n.label, "sequence",
 			      (json_int_t)w->n.manifest.m.sequence, "already", was, "address",
 			      t->is_key ? what : NULL, "serial", t->is_key ? NULL : serial, "name",
-			      name, "valid_until", json_object_get(t->known, "valid_until"));
+			      name, "valid_until", json_object_get(t->known, "valid_until"),
+			      "invite", json_object_get(t->known, "invite"));
 		print_json(j);
 		json_decref(j);
 		return;
 	}
 	printf("%s %s%s%s%s%s\n", was ? "Already revoked:" : "Revoked",
-	       t->is_key ? ""
-	       : invite  ? "invite "
-			 : "serial ",
+	       t->is_key      ? ""
+	       : is_invite(t) ? "invite "
+			      : "serial ",
 	       t->is_key ? what : serial, *name ? " (" : "", name, *name ? ")" : "");
 	if (t->known)
 		printf("Its certificate %s until %s.\n",
@@ -234,6 +274,7 @@ static void print_revoked(const struct net *w, const struct revoked *t, bool was
 		       format_date((uint32_t)get_number(t->known, "valid_until"), until));
 	else
 		printf("No certificate of it is known here.\n");
+	warn_of_invite(w, t, lists);
 }
 
 static int revoke(struct net *w, const char *who, const struct identity *ca)
@@ -255,7 +296,7 @@ static int revoke(struct net *w, const char *who, const struct identity *ca)
 			rv = sign_revocation(w, &t, ca);
 	}
 	if (rv == 0)
-		print_revoked(w, &t, was);
+		print_revoked(w, &t, lists, was);
 	json_decref(lists);
 	return rv;
 }

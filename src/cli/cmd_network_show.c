@@ -126,18 +126,16 @@ static json_t *describe_invite(const struct net *w)
 	return out;
 }
 
-static json_t *describe_beacons(const struct wire_manifest *m)
+static json_t *describe_beacons(const struct home_network *n)
 {
+	struct wire_home beacons[WIRE_MANIFEST_BEACONS_MAX];
+	size_t count = home_network_beacons(n, beacons);
 	json_t *out = json_array();
 
-	for (size_t i = 0; i < m->n_beacons; i++) {
-		struct beacon_name b = { .udp_port = m->beacons[i].udp_port,
-					 .tls_port = m->beacons[i].tls_port };
+	for (size_t i = 0; i < count; i++) {
 		char text[BEACON_TEXT_MAX];
 
-		memcpy(b.key, m->beacons[i].key, KEY_SIZE);
-		snprintf(b.host, sizeof(b.host), "%s", m->beacons[i].host);
-		beacon_format(&b, text);
+		home_beacon_format(&beacons[i], text);
 		json_array_append_new(out, json_string(text));
 	}
 	return out;
@@ -153,9 +151,10 @@ json_t *net_describe(const struct net *w)
 		json_array_append_new(cas, net_address(m->cas[i].key));
 	return json_pack("{s:s,s:o,s:s,s:o,s:o,s:o,s:{s:I,s:I},s:o,s:b,s:o}", "label", w->n.label,
 			 "network", net_key_text(w->n.key), "name", m->name, "cas", cas, "manifest",
-			 describe_manifest(w), "beacons", describe_beacons(m), "revoked", "keys",
-			 (json_int_t)m->n_revoked_keys, "serials", (json_int_t)m->n_revoked_serials,
-			 "certificate", certificate ? certificate : json_null(), "ca_key",
+			 describe_manifest(w), "beacons", describe_beacons(&w->n), "revoked",
+			 "keys", (json_int_t)m->n_revoked_keys, "serials",
+			 (json_int_t)m->n_revoked_serials, "certificate",
+			 certificate ? certificate : json_null(), "ca_key",
 			 home_network_holds_ca(&w->n), "invite", describe_invite(w));
 }
 

@@ -238,7 +238,8 @@ static void reload_event(void *user, const json_t *event)
 	if (c->json)
 		print_json(event);
 	else if (*file)
-		printf("%.0f rules in %s\n", get_number(event, "rules"), file);
+		printf("%.0f rule%s in %s\n", get_number(event, "rules"),
+		       get_number(event, "rules") == 1 ? "" : "s", file);
 	else
 		printf("there is no policy file\n");
 }

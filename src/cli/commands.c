@@ -270,9 +270,10 @@ const struct command COMMANDS[] = {
 		.name = "netcheck",
 		.usage = "netcheck [--beacon B]... [--timeout SECONDS]",
 		.summary = "Check the network: UDP, NAT, port mapping, beacons, clock",
-		.help = "Asks the beacons of the settings, else those of the running node.  Two at "
-			"different addresses\n"
-			"tell most.  Mapping and filtering are named as in RFC 5780.",
+		.help = "Asks the beacons of the settings, else those of the running node or of "
+			"the\n"
+			"home's networks.  Two at different addresses tell most.  Mapping and\n"
+			"filtering are named as in RFC 5780.",
 		.specs = { NETCHECK_OPTIONS, HOME_OPTIONS },
 		.run = run_netcheck,
 	},

@@ -21,7 +21,8 @@ static const struct {
 	  "see that the other node runs, can be reached, and allows this node's key (`godwit "
 	  "id`)" },
 	{ GODWIT_E_DENIED, EXIT_DENIED,
-	  "on the other machine add --allow with this node's address (`godwit id`)" },
+	  "on the other machine add --allow with this node's address (`godwit id`) or a group of "
+	  "it; godwit policy check there says why" },
 	{ GODWIT_E_POLICY, EXIT_DENIED,
 	  "godwit policy check --dial WHO says why; dial rules are in the policy file" },
 	{ GODWIT_E_NO_SERVICE, EXIT_FAILED,

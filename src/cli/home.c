@@ -378,8 +378,8 @@ int home_destination(const struct home *h, const char *text, const char *service
 
 	if (known == text && strcspn(text, "/") < NAME_SIZE)
 		return fail_usage(f,
-				  "an address (godwit id), a ticket (godwit ticket), or add the "
-				  "name to the home's file `names`",
+				  "an address (godwit id), a ticket (godwit ticket), NAME.NETWORK, "
+				  "or add the name to the home's file `names`",
 				  "there is no name \"%.*s\"", (int)strcspn(text, "/"), text);
 	text = known;
 	rv = godwit_destination_parse(text, &parsed);

@@ -36,9 +36,10 @@ static int check_words(struct cli *c)
 
 	if (n >= c->command->least && n <= c->command->most)
 		return 0;
-	fail_usage(&c->failure, "", n < c->command->least ? "%s needs %s" : "%s takes less: %s",
-		   c->command->name, c->command->usage);
-	fail_hint(&c->failure, "godwit help %s", c->command->name);
+	fail_usage(&c->failure, "",
+		   n < c->command->least ? "%s: a word is missing" : "%s: a word too many",
+		   c->command->name);
+	fail_hint(&c->failure, "godwit %s", c->command->usage);
 	return -1;
 }
 

@@ -52,6 +52,7 @@ int net_join_by(struct net *w, const struct invite *i, const uint8_t own[KEY_SIZ
 		const char *name, uint32_t lifetime, uint8_t chain[WIRE_CHAIN_MAX], size_t *len);
 /* A word from env:NAME, file:PATH, fd:N, - or (a bundle) itself; text_free() it. */
 int net_read_word(const char *where, struct text *out, struct failure *f);
+int net_key_revoked(const struct net *w, const char *whose); /* the failure */
 /* What invite_parse() or bundle_parse() has refused. */
 int net_wrong_word(const char *word, int error, bool invite, struct failure *f);
 

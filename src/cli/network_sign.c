@@ -222,7 +222,9 @@ void revision_prune(struct revision *r, const json_t *ledger, uint32_t now_s)
 		uint8_t bytes[WIRE_SERIAL_SIZE];
 		uint64_t serial;
 
-		if (until <= 0 || until + LONG_EXPIRED > (json_int_t)now_s ||
+		/* What the CA has signed: others choose the serials of theirs. */
+		if (strcmp(get_text(entry, "what"), "revoke") == 0 || until <= 0 ||
+		    until + LONG_EXPIRED > (json_int_t)now_s ||
 		    !serial_parse(&serial, get_text(entry, "serial")))
 			continue;
 		put_serial(bytes, serial);

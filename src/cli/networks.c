@@ -477,3 +477,34 @@ int home_network_invite(const struct home_network *n, struct invite *out, struct
 	text_free(&t);
 	return rv < 0 ? damaged(n, "invite", error_text(rv), f) : 0;
 }
+
+/* --- its beacons --- */
+
+size_t home_network_beacons(const struct home_network *n,
+			    struct wire_home out[WIRE_MANIFEST_BEACONS_MAX])
+{
+	const struct wire_manifest *m = &n->manifest.m;
+	struct failure ignored;
+	struct invite i;
+	size_t count;
+
+	if (n->manifest.len > 0) {
+		memcpy(out, m->beacons, m->n_beacons * sizeof(*out));
+		return m->n_beacons;
+	}
+	if (!home_network_holds_invite(n) || home_network_invite(n, &i, &ignored) < 0)
+		return 0;
+	count = i.wire.n_beacons;
+	memcpy(out, i.wire.beacons, count * sizeof(*out));
+	invite_wipe(&i);
+	return count;
+}
+
+void home_beacon_format(const struct wire_home *beacon, char out[BEACON_TEXT_MAX])
+{
+	struct beacon_name b = { .udp_port = beacon->udp_port, .tls_port = beacon->tls_port };
+
+	memcpy(b.key, beacon->key, KEY_SIZE);
+	snprintf(b.host, sizeof(b.host), "%s", beacon->host);
+	beacon_format(&b, out);
+}

@@ -16,6 +16,7 @@
 
 #include "cli/file.h"
 #include "cli/home.h"
+#include "crypto/address.h"
 #include "trust/trust.h"
 
 enum {
@@ -74,6 +75,12 @@ bool home_network_holds_invite(const struct home_network *n);
 int home_network_ca(const struct home_network *n, struct identity *out, struct failure *f);
 int home_network_invite(const struct home_network *n, struct invite *out, struct failure *f);
 
+/* Its manifest's, or the invite's until that has come. */
+size_t home_network_beacons(const struct home_network *n,
+			    struct wire_home out[WIRE_MANIFEST_BEACONS_MAX]);
+/* As --beacon takes it. */
+void home_beacon_format(const struct wire_home *beacon, char out[BEACON_TEXT_MAX]);
+
 /* --- members that have been seen --- */
 
 typedef void known_fn(void *user, const uint8_t *chain, size_t len);
@@ -88,7 +95,8 @@ int home_network_save_known(const struct home_network *n, const uint8_t key[KEY_
  * {"at":S,"what":"member","address","serial":HEX,"name","groups":[],"until":S}
  * {"at":S,"what":"invite","address","serial":HEX,"names":[],"prefixes":[],"groups":[],"longest":S,
  *  "ephemeral":BOOL,"until":S}; the address is that of the invite's own key
- * {"at":S,"what":"revoke","address" or "serial"} */
+ * {"at":S,"what":"revoke","address" or "serial"}; of a member that was known with what `members` said of
+ * it: "serial", "name", "groups", "until", "by", "invite" */
 
 json_t *home_network_ledger(const struct home_network *n, struct failure *f); /* NULL: failure */
 /* Takes the entry over. */

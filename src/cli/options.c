@@ -30,7 +30,8 @@ static const struct option_spec *find(const struct option_spec *const *specs, co
 static int take_flag(struct options *o, const struct option_spec *const *specs, char **argv,
 		     int argc, int *at, struct failure *f)
 {
-	const char *text = argv[*at], *equals = strchr(text, '=');
+	const char *text = strcmp(argv[*at], "-h") == 0 ? "--help" : argv[*at];
+	const char *equals = strchr(text, '=');
 	size_t len = equals && text[1] == '-' ? (size_t)(equals - text) : strlen(text);
 	const struct option_spec *spec = find(specs, text, len);
 	const char *value = text[len] == '=' ? text + len + 1 : NULL;

@@ -190,8 +190,8 @@ static int take_member(const struct home *h, const char *who, struct place *out,
 	if (find_network(h, dot + 1, out->network, out->label, f) == 0)
 		return 0;
 	fail_message(f, "this home has no network \"%.63s\", and no name \"%.120s\"", dot + 1, who);
-	fail_hint(f,
-		  "godwit network show lists the networks; names are in the home's file `names`");
+	fail_hint(f, "join it by an invite (GODWIT_INVITE, or godwit network join); godwit network "
+		     "show lists those of this home; names are in its file `names`");
 	return -1;
 }
 
@@ -267,6 +267,10 @@ int fail_find(struct failure *f, int error, const struct place *p)
 		fail_hint(f,
 			  "godwit netcheck; a beacon knows a network as soon as the node where it "
 			  "was made has run with that --beacon");
+	} else if (error == GODWIT_E_INVALID) {
+		fail_message(f, "the network %s cannot be used at present", p->label);
+		fail_hint(f, "godwit network show %s; see that the clock of this machine is right",
+			  p->label);
 	}
 	return -1;
 }

@@ -120,6 +120,7 @@ static void describe_member(const struct member *in, godwit_member_info *out)
 	out->ephemeral = in->ephemeral;
 	out->delegated = in->delegated;
 	out->serial = in->serial;
+	out->invite = in->invite;
 }
 
 size_t godwit_network_members(const godwit_node *node, const uint8_t network[GODWIT_KEY_SIZE],

@@ -171,6 +171,7 @@ static void set_member(struct member *out, const struct wire_chain *c, const uin
 	out->not_after = own->not_after;
 	out->ephemeral = (own->flags & CERTIFICATE_EPHEMERAL) != 0;
 	out->delegated = c->n_links > 1;
+	out->invite = out->delegated ? c->links[0].serial : 0;
 	if (own->n_names > 0)
 		memcpy(out->name, own->names[0], sizeof(out->name));
 	out->n_groups = own->n_groups;

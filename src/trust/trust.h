@@ -75,6 +75,7 @@ struct member {
 	uint64_t serial;
 	uint32_t not_before, not_after; /* of the whole chain: when all of it is valid */
 	bool ephemeral, delegated;      /* delegated: by an invite, not by a CA */
+	uint64_t invite;                /* delegated: its serial */
 	char name[WIRE_NAME_MAX + 1];   /* "" none */
 	size_t n_groups;
 	char groups[WIRE_GROUPS_MAX][WIRE_GROUP_MAX + 1];

@@ -255,6 +255,12 @@ def test_contract_netcheck(w):
     names = [line.split("  ")[0] for line in lines]
     for name in ("UDP", "IPv4", "IPv6", "Mapping", "Filtering", "Port mapping", "BEACON"):
         assert name in names, lines
+    # Those of a network, too, before it has been talked to.
+    ca = Node(w.b, "ca")
+    ca.ok("network", "create", "acme", "--beacon", beacon.text)
+    node.ok("network", "join", "-", data=ca.run("network", "invite").out)
+    asked = one_object(node.run("netcheck", "--json", "--timeout", "2").out, NETCHECK)["beacons"]
+    assert [b["address"] for b in asked] == [beacon.key] and asked[0]["udp4"], asked
     title = next(i for i, line in enumerate(lines) if line.startswith("BEACON"))
     assert lines[title].split() == ["BEACON", "UDP", "TLS", "CLOCK"], lines
     assert lines[title + 1][lines[title].index("CLOCK")] in "+-0" and lines[title + 1].rstrip() == lines[title + 1], lines
@@ -275,6 +281,7 @@ def test_contract_small_ones(w):
         assert "--json" in [o["name"] for o in help_of["options"]], help_of
         for flag in [f"godwit {command}", *[o["name"] for o in help_of["options"]]]:
             assert re.search(rf"{re.escape(flag)}(?![a-z-])", manual), f"{flag} is not in the man page"
+    assert node.ok("ping", "-h") == node.ok("ping", "--help") == node.ok("help", "ping")
     settings = one_object(node.run("config", "--json").out,
                           {"v": NUMBER, "settings": {"beacon": {"source": TEXT}, "relay-only": {"value": TEXT, "source": TEXT},
                                                     "no-sandbox": {"value": TEXT, "source": TEXT}}})
@@ -342,3 +349,4 @@ def test_contract_completion(w):
     for home in (f" --home {w.dir}/home-ca", f" --home={w.dir}/home-ca"):
         assert complete(f"godwit network show{home} a") == ["acme"], home
     assert complete("godwit network join fi") == ["file:"] and complete("godwit up --identity e") == ["env:", "ephemeral"]
+    assert complete("godwit up --invite ") == ["env:", "file:", "fd:"]

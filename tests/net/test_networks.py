@@ -30,7 +30,7 @@ MEMBER = {"address": TEXT, "name": TEXT, "groups": list, "serial": TEXT, "valid_
           "revoked": FLAG, "state": TEXT}
 MEMBERS = {"v": NUMBER, "network": TEXT, "label": TEXT, "members": [MEMBER], "invites": list}
 REVOKED = {"v": NUMBER, "network": TEXT, "label": TEXT, "sequence": NUMBER, "already": FLAG, "address": MAYBE_TEXT, "serial": MAYBE_TEXT,
-           "name": TEXT}
+           "name": TEXT, "invite": MAYBE_TEXT}
 
 
 def network(node, *argv, **more):
@@ -288,7 +288,11 @@ def test_network_joining_is_checked(w):
     third.env["I"] = serial["invite"]
     good(ca, "revoke", f"serial:{serial['serial']}")
     good(third, "join", good(ca, "export"))
-    refused(third, "the invite: it is revoked", "join", "env:I")
+    refused(third, "has revoked the key of this node", "join", "env:I")
+    fourth = Node(w.b, "fourth")
+    fourth.env["I"] = serial["invite"]
+    good(fourth, "join", good(ca, "export"))
+    refused(fourth, "the invite: it is revoked", "join", "env:I")
 
 
 def test_network_ca_is_checked(w):
@@ -330,7 +334,8 @@ def test_network_names_that_are_revoked(w):
     refused(ca, '"web" is more than one node', "revoke", "web", code=2)
     assert good(ca, "revoke", "laptop").startswith(f"Revoked {two.address}\nNo certificate of it is known here.")
     good(ca, "invite", "--for", one.address, "--name", "db")
-    assert good(ca, "revoke", "db").startswith(f"Revoked {one.address} (db)")
+    assert good(ca, "revoke", "db.acme").startswith(f"Revoked {one.address} (db)")
+    refused(ca, 'known as "db.other"', "revoke", "db.other", code=2)
     good(ca, "invite", "--for", ca.address, "--name", "db")  # the name goes on
     assert good(ca, "revoke", "db").startswith(f"Revoked {ca.address} (db)")
     refused(ca, '"db" is more than one node', "revoke", "db", code=2)
@@ -355,6 +360,10 @@ def test_network_time_passes(w):
     at(late, 21 * DAY)
     r = network(late, "join", good(node, "export"))
     assert r.code == 0 and "the manifest has expired" in r.err, r
+    # A member by an invite chooses its serial: that of its certificate ends no revocation.
+    entry = {"what": "revoke", "address": late.address, "serial": second, "name": "", "groups": [], "until": int(time.time()) + DAY}
+    with open(f"{ca.home}/networks/acme/ledger.jsonl", "a", encoding="ascii") as f:
+        f.write(json.dumps(entry) + "\n")
     at(ca, 40 * DAY)
     good(ca, "renew")
     after = show(ca)

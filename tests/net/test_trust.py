@@ -99,12 +99,23 @@ def test_trust_story(w):
     members = json.loads(db.ok("network", "members", "acme", "--json"))["members"]
     seen = {m["name"]: m for m in members if m["seen"]}
     assert seen["laptop"]["groups"] == ["dev"] and seen["laptop"]["by"] == "invite", members
-    db.ok("network", "revoke", "acme", "laptop")
+    serial = seen["laptop"]["invite"]
+    assert re.search(rf"^laptop +{laptop.address} .*  invite {serial}  valid  yes$", db.ok("network", "members"), re.M), serial
+    r = db.run("network", "revoke", "acme", "laptop.acme")
+    assert r.code == 0 and f"godwit network revoke acme serial:{serial}" in r.err, r
     at = time.monotonic()
     assert reader.wait(5) is not None and time.monotonic() - at < 2, reader.err()
     wait(lambda: "denied" in laptop.process.err() or "not allow" in laptop.process.err(), 5, "the forward to say why")
     assert entries(db, event="open", decision="allow", service="pg")[0]["name"] == "laptop.acme", audit(db)
     assert entries(db, event="open")[0]["rule"] == "allow pg group:dev@acme", audit(db)
+    # Whom an invite has made a member is not forgotten, and the key is told apart from the invite.
+    row = {m["address"]: m for m in json.loads(db.ok("network", "members", "--json"))["members"]}[laptop.address]
+    assert (row["state"], row["name"], row["invite"], row["by"]) == ("revoked", "laptop", serial, "invite"), row
+    assert db.ok("network", "revoke", "acme", "laptop").startswith(f"Already revoked: {laptop.address} (laptop)\n")
+    laptop.ok("network", "join", db.ok("network", "export"))
+    r = laptop.run("network", "renew")
+    two_lines(r, 1)
+    assert "has revoked the key of this node" in r.err, r
 
 
 def test_trust_cold_start(w):
@@ -437,6 +448,9 @@ def test_trust_damaged_network(w):
         f.write(b"nonsense")
     node.up("--allow", "network:one", "--expose", "echo=7000")
     assert "network one is not loaded" in node.process.err() and "is damaged" in node.process.err(), node.process.err()
+    r = node.run("ping", "db.one", "-c", "1")
+    two_lines(r, 1)
+    assert "the network one cannot be used" in r.err and "godwit network show one" in r.err, r
     found = {n["name"]: n for n in node.status()["networks"]}
     assert found["one"]["warning"] and found["one"]["address"] is None and found["two"]["warning"] is None, found
     node.ok("network", "create", "three")

@@ -85,7 +85,7 @@ static void members_of_a_delegate(void **state)
 	expect(check(&m, chain, chain_of_two(chain, CA, &d, &s)), TRUST_OK, "a member");
 	assert_memory_equal(m.signer, delegate.key, KEY_SIZE);
 	assert_memory_equal(m.ca, ca.key, KEY_SIZE);
-	assert_true(m.serial == 2 && !m.ephemeral && m.delegated);
+	assert_true(m.serial == 2 && !m.ephemeral && m.delegated && m.invite == d.serial);
 	assert_int_equal(m.not_before, NOW - 60);
 	assert_int_equal(m.not_after, NOW + HOUR);
 	assert_string_equal(m.name, "ci-7");
