@@ -173,16 +173,13 @@ static int check_target(const struct net *w, const struct revoked *t, const stru
 
 static int sign_revocation(struct net *w, const struct revoked *t, const struct identity *ca)
 {
-	json_t *ledger = home_network_ledger(&w->n, w->f), *entry;
 	char serial[SERIAL_SIZE];
 	struct revision r;
+	json_t *entry;
 	int rv;
 
-	if (!ledger || revision_begin(&r, w) < 0) {
-		json_decref(ledger);
+	if (revision_begin(&r, w) < 0)
 		return -1;
-	}
-	revision_prune(&r, ledger, w->now_s);
 	if (t->is_key)
 		revision_add_key(&r, t->key);
 	else
@@ -198,7 +195,6 @@ static int sign_revocation(struct net *w, const struct revoked *t, const struct 
 		rv = home_network_record(&w->n, entry, w->f);
 	}
 	revision_clear(&r);
-	json_decref(ledger);
 	return rv;
 }
 
@@ -304,17 +300,14 @@ static int renew_own(struct net *w, const struct identity *ca)
 
 static int renew_as_ca(struct net *w, uint32_t lifetime)
 {
-	json_t *ledger = home_network_ledger(&w->n, w->f);
 	struct identity ca;
 	struct revision r;
-	int rv = -1;
+	int rv;
 
-	if (!ledger || net_check_clock(w) < 0 || home_network_ca(&w->n, &ca, w->f) < 0) {
-		json_decref(ledger);
+	if (net_check_clock(w) < 0 || home_network_ca(&w->n, &ca, w->f) < 0)
 		return -1;
-	}
-	if (revision_begin(&r, w) == 0) {
-		revision_prune(&r, ledger, w->now_s);
+	rv = revision_begin(&r, w);
+	if (rv == 0) {
 		if (options_has(&w->c->options, "--beacon"))
 			net_beacons(w, &r.m);
 		rv = revision_finish(&r, w, &ca, lifetime);
@@ -323,7 +316,6 @@ static int renew_as_ca(struct net *w, uint32_t lifetime)
 	if (rv == 0 && w->n.chain_len)
 		rv = renew_own(w, &ca);
 	identity_wipe(&ca);
-	json_decref(ledger);
 	return rv;
 }
 

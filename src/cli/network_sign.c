@@ -158,20 +158,6 @@ static uint8_t *copy_list(const uint8_t *list, size_t count, size_t size)
 	return out;
 }
 
-int revision_begin(struct revision *r, const struct net *w)
-{
-	memset(r, 0, sizeof(*r));
-	r->m = w->n.manifest.m;
-	r->keys = copy_list(r->m.revoked_keys, r->m.n_revoked_keys, KEY_SIZE);
-	r->serials = copy_list(r->m.revoked_serials, r->m.n_revoked_serials, WIRE_SERIAL_SIZE);
-	r->m.revoked_keys = r->keys;
-	r->m.revoked_serials = r->serials;
-	if (r->keys && r->serials)
-		return 0;
-	revision_clear(r);
-	return fail_error(w->f, GODWIT_E_NOMEM, "manifest");
-}
-
 void revision_clear(struct revision *r)
 {
 	free(r->keys);
@@ -212,7 +198,8 @@ void revision_add_serial(struct revision *r, uint64_t serial)
 	insert(r->serials, &r->m.n_revoked_serials, WIRE_SERIAL_SIZE, bytes);
 }
 
-void revision_prune(struct revision *r, const json_t *ledger, uint32_t now_s)
+/* Serials whose certificates have long expired revoke nothing any more. */
+static void prune(struct revision *r, const json_t *ledger, uint32_t now_s)
 {
 	const json_t *entry;
 	size_t i;
@@ -234,6 +221,27 @@ void revision_prune(struct revision *r, const json_t *ledger, uint32_t now_s)
 					(--r->m.n_revoked_serials - k) * WIRE_SERIAL_SIZE);
 		}
 	}
+}
+
+int revision_begin(struct revision *r, const struct net *w)
+{
+	json_t *ledger = home_network_ledger(&w->n, w->f);
+
+	memset(r, 0, sizeof(*r));
+	if (!ledger)
+		return -1;
+	r->m = w->n.manifest.m;
+	r->keys = copy_list(r->m.revoked_keys, r->m.n_revoked_keys, KEY_SIZE);
+	r->serials = copy_list(r->m.revoked_serials, r->m.n_revoked_serials, WIRE_SERIAL_SIZE);
+	r->m.revoked_keys = r->keys;
+	r->m.revoked_serials = r->serials;
+	if (r->keys && r->serials)
+		prune(r, ledger, w->now_s);
+	json_decref(ledger);
+	if (r->keys && r->serials)
+		return 0;
+	revision_clear(r);
+	return fail_error(w->f, GODWIT_E_NOMEM, "manifest");
 }
 
 static int explain_manifest(const struct net *w, int error)
