@@ -203,6 +203,14 @@ void agent_drop_networks(struct agent *a)
 
 /* --- a newer manifest has come --- */
 
+/* It may have endorsed the CA key that is here, or revoked it. */
+static void look_at_ca(struct agent *a, const struct home_network *n)
+{
+	for (struct agent_network *w = a->networks; w; w = w->next)
+		if (w->known && memcmp(w->key, n->key, KEY_SIZE) == 0)
+			w->holds_ca = home_network_holds_ca(n);
+}
+
 static int save_manifest(struct agent *a, const uint8_t *data, size_t len,
 			 const uint8_t key[KEY_SIZE], struct failure *f)
 {
@@ -218,6 +226,7 @@ static int save_manifest(struct agent *a, const uint8_t *data, size_t len,
 				     loop_wall_clock_ms()) == TRUST_OK) {
 		agent_adopt_beacons(a, m.m.beacons, m.m.n_beacons);
 		rv = home_network_save_manifest(&n, &m, f);
+		look_at_ca(a, &n);
 	}
 	manifest_clear(&m);
 	home_network_close(&n);
@@ -298,16 +307,17 @@ json_t *agent_describe_networks(const struct agent *a)
 
 static json_t *describe_member(const godwit_member_info *m)
 {
-	char address[GODWIT_ADDRESS_SIZE], serial[SERIAL_SIZE];
+	char address[GODWIT_ADDRESS_SIZE], ca[GODWIT_ADDRESS_SIZE], serial[SERIAL_SIZE];
 	json_t *groups = json_array();
 
 	for (size_t i = 0; i < m->n_groups; i++)
 		json_array_append_new(groups, json_string(m->groups[i]));
 	godwit_address_format(m->key, address);
-	return json_pack("{s:s,s:s,s:o,s:s,s:I,s:s,s:b}", "address", address, "name", m->name,
+	godwit_address_format(m->ca, ca);
+	return json_pack("{s:s,s:s,s:o,s:s,s:I,s:s,s:s,s:b}", "address", address, "name", m->name,
 			 "groups", groups, "serial", serial_format(m->serial, serial),
 			 "valid_until", (json_int_t)m->not_after, "by",
-			 m->delegated ? "invite" : "ca", "ephemeral", m->ephemeral);
+			 m->delegated ? "invite" : "ca", "ca", ca, "ephemeral", m->ephemeral);
 }
 
 json_t *agent_describe_members(const struct agent *a, const uint8_t network[GODWIT_KEY_SIZE])

@@ -16,6 +16,7 @@ struct revoked {
 	uint8_t key[KEY_SIZE]; /* is_key */
 	uint64_t serial;       /* else */
 	const json_t *known;   /* what is known of it, in the lists; NULL: nothing */
+	bool is_ca;            /* a further one, until now */
 };
 
 /* In the members or invites, by one of their texts. */
@@ -149,6 +150,13 @@ static int find_target(const struct net *w, const json_t *lists, const char *who
 
 /* --- revoke --- */
 
+static bool is_ca(const struct net *w, const uint8_t key[KEY_SIZE])
+{
+	const uint8_t *ca = manifest_ca(&w->n.manifest.m, key);
+
+	return ca && memcmp(ca, key, KEY_SIZE) == 0;
+}
+
 static bool already(const struct net *w, const struct revoked *t)
 {
 	return t->is_key ? manifest_revokes_key(&w->n.manifest, t->key)
@@ -210,11 +218,12 @@ static void print_revoked(const struct net *w, const struct revoked *t, bool was
 	else
 		serial_format(t->serial, serial);
 	if (w->c->json) {
-		j = json_pack("{s:o,s:s,s:I,s:b,s:s?,s:s?,s:s,s:O?}", "network",
+		j = json_pack("{s:o,s:s,s:I,s:b,s:b,s:s?,s:s?,s:s,s:O?}", "network",
 			      net_key_text(w->n.key), "label", w->n.label, "sequence",
-			      (json_int_t)w->n.manifest.m.sequence, "already", was, "address",
-			      t->is_key ? what : NULL, "serial", t->is_key ? NULL : serial, "name",
-			      name, "valid_until", json_object_get(t->known, "valid_until"));
+			      (json_int_t)w->n.manifest.m.sequence, "already", was, "ca", t->is_ca,
+			      "address", t->is_key ? what : NULL, "serial",
+			      t->is_key ? NULL : serial, "name", name, "valid_until",
+			      json_object_get(t->known, "valid_until"));
 		print_json(j);
 		json_decref(j);
 		return;
@@ -224,7 +233,9 @@ static void print_revoked(const struct net *w, const struct revoked *t, bool was
 	       : invite  ? "invite "
 			 : "serial ",
 	       t->is_key ? what : serial, *name ? " (" : "", name, *name ? ")" : "");
-	if (t->known)
+	if (t->is_ca)
+		printf("It was a CA: what it has signed counts no more.\n");
+	else if (t->known)
 		printf("Its certificate %s until %s.\n",
 		       was ? "was valid" : "would have been valid",
 		       format_date((uint32_t)get_number(t->known, "valid_until"), until));
@@ -247,6 +258,7 @@ static int revoke(struct net *w, const char *who, const struct identity *ca)
 		rv = check_target(w, &t, ca);
 	if (rv == 0) {
 		was = already(w, &t);
+		t.is_ca = t.is_key && is_ca(w, t.key);
 		if (!was)
 			rv = sign_revocation(w, &t, ca);
 	}

@@ -46,6 +46,8 @@ int network_export(struct cli *c);
 int network_members(struct cli *c);
 int network_revoke(struct cli *c);
 int network_renew(struct cli *c);
+int network_ca(struct cli *c);
+int network_endorse(struct cli *c);
 
 /* A chain for that key, by an invite, checked as far as the network is known.  `lifetime` 0: the longest. */
 int net_join_by(struct net *w, const struct invite *i, const uint8_t own[KEY_SIZE],
@@ -79,6 +81,7 @@ struct revision {
 };
 
 int revision_begin(struct revision *r, const struct net *w);
+/* A further CA is none any more: there is room for another one. */
 void revision_add_key(struct revision *r, const uint8_t key[KEY_SIZE]);
 void revision_add_serial(struct revision *r, uint64_t serial);
 /* `lifetime` 0: as long as the present one.  Sign, and save it. */

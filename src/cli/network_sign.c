@@ -135,10 +135,10 @@ int net_sign_member(struct net *w, const struct identity *ca, struct wire_certif
 		return -1;
 	if (home_network_record(
 		    &w->n,
-		    json_pack("{s:I,s:s,s:o,s:s,s:s,s:o,s:b,s:I}", "at", (json_int_t)w->now_s,
-			      "what", "member", "address", net_address(link->key), "serial",
-			      serial_format(link->serial, serial), "name",
-			      link->n_names ? link->names[0] : "", "groups",
+		    json_pack("{s:I,s:s,s:o,s:o,s:s,s:s,s:o,s:b,s:I}", "at", (json_int_t)w->now_s,
+			      "what", "member", "ca", net_address(ca->key), "address",
+			      net_address(link->key), "serial", serial_format(link->serial, serial),
+			      "name", link->n_names ? link->names[0] : "", "groups",
 			      net_texts(link->groups[0], sizeof(link->groups[0]), link->n_groups),
 			      "ephemeral", (link->flags & CERTIFICATE_EPHEMERAL) != 0, "until",
 			      (json_int_t)link->not_after),
@@ -181,6 +181,9 @@ static void insert(uint8_t *list, size_t *count, size_t size, const uint8_t *one
 
 void revision_add_key(struct revision *r, const uint8_t key[KEY_SIZE])
 {
+	for (size_t i = r->m.n_cas; i-- > 0;)
+		if (memcmp(r->m.cas[i].key, key, KEY_SIZE) == 0)
+			r->m.cas[i] = r->m.cas[--r->m.n_cas];
 	insert(r->keys, &r->m.n_revoked_keys, KEY_SIZE, key);
 }
 
