@@ -95,14 +95,20 @@ static void judge_manifest(struct agent_network *w, const godwit_network_info *i
 	warn(&w->manifest, now_s, message, hint);
 }
 
+/* What another CA has signed meanwhile must not be undone: a beacon gets a moment to tell. */
+static bool knows_the_last(const struct agent *a, const struct agent_network *w)
+{
+	return !w->others_sign || loop_clock() - a->started >= LOOK_EVERY_S * GW_SEC;
+}
+
 static void renew(struct agent *a, struct agent_network *w, uint32_t now_s)
 {
 	godwit_network_info info;
 
 	if (w->member && now_s >= half_of(w->not_before, w->not_after))
 		(void)agent_renew_certificate(a, w);
-	if (w->holds_ca && agent_network_info(a, w, &info) && info.sequence > 0 &&
-	    now_s >= renew_manifest_at(&info))
+	if (w->holds_ca && knows_the_last(a, w) && agent_network_info(a, w, &info) &&
+	    info.sequence > 0 && now_s >= renew_manifest_at(&info))
 		(void)agent_renew_manifest(a, w);
 }
 

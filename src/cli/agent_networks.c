@@ -8,6 +8,7 @@
 #include "cli/agent_internal.h"
 #include "cli/network_internal.h"
 #include "cli/text.h"
+#include "crypto/address.h"
 
 /* --- loading --- */
 
@@ -102,6 +103,15 @@ static void adopt_beacons(struct agent *a, const struct home_network *n)
 	invite_wipe(&i);
 }
 
+/* A manifest may have endorsed the CA key that is here, or revoked it, and what was lost. */
+static void look_at_cas(struct agent_network *w, const struct home_network *n)
+{
+	if (*w->lost.message && manifest_revokes_key(&n->manifest, w->lost_key))
+		warn(&w->lost, 0, "", "");
+	w->holds_ca = home_network_holds_ca(n);
+	w->others_sign = n->manifest.m.n_cas > 0;
+}
+
 static void take_in(struct agent *a, struct agent_network *w, const struct home_network *n)
 {
 	char message[400];
@@ -110,7 +120,7 @@ static void take_in(struct agent *a, struct agent_network *w, const struct home_
 	if (w->known && memcmp(w->key, n->key, KEY_SIZE) != 0)
 		drop_from_node(a, w);
 	memcpy(w->key, n->key, KEY_SIZE);
-	w->holds_ca = home_network_holds_ca(n);
+	look_at_cas(w, n);
 	w->holds_invite = home_network_holds_invite(n);
 	w->cannot[0] = w->cannot_sign[0] = '\0';
 	agent_take_own(a, w, n);
@@ -203,17 +213,42 @@ void agent_drop_networks(struct agent *a)
 
 /* --- a newer manifest has come --- */
 
-/* It may have endorsed the CA key that is here, or revoked it. */
-static void look_at_ca(struct agent *a, const struct home_network *n)
+static struct agent_network *by_key(const struct agent *a, const uint8_t key[KEY_SIZE])
 {
-	for (struct agent_network *w = a->networks; w; w = w->next)
-		if (w->known && memcmp(w->key, n->key, KEY_SIZE) == 0)
-			w->holds_ca = home_network_holds_ca(n);
+	struct agent_network *w = a->networks;
+
+	while (w && !(w->known && memcmp(w->key, key, KEY_SIZE) == 0))
+		w = w->next;
+	return w;
+}
+
+/* Keys are revoked for good: who signs without one has not known of it. */
+static void look_at_revoked(struct agent_network *w, const struct wire_manifest *before,
+			    const struct manifest *next)
+{
+	char message[400], hint[300], key[ADDRESS_SIZE], signer[ADDRESS_SIZE];
+	size_t i = 0;
+
+	while (i < before->n_revoked_keys &&
+	       manifest_revokes_key(next, before->revoked_keys + i * KEY_SIZE))
+		i++;
+	if (i == before->n_revoked_keys)
+		return;
+	memcpy(w->lost_key, before->revoked_keys + i * KEY_SIZE, KEY_SIZE);
+	address_format(w->lost_key, key);
+	address_format(next->m.signer, signer);
+	snprintf(message, sizeof(message),
+		 "the manifest of %s no longer revokes %s: %s has signed it on an older one",
+		 w->label, key, signer);
+	snprintf(hint, sizeof(hint), "where a CA's key is: godwit network revoke %s %s", w->label,
+		 key);
+	warn(&w->lost, agent_wall_s(), message, hint);
 }
 
 static int save_manifest(struct agent *a, const uint8_t *data, size_t len,
 			 const uint8_t key[KEY_SIZE], struct failure *f)
 {
+	struct agent_network *w = by_key(a, key);
 	struct manifest m = { 0 };
 	struct home_network n;
 	int lock = home_networks_lock(a->home, f), rv;
@@ -225,8 +260,11 @@ static int save_manifest(struct agent *a, const uint8_t *data, size_t len,
 	if (rv == 0 && manifest_take(&m, data, len, key, n.manifest.len ? &n.manifest : NULL,
 				     loop_wall_clock_ms()) == TRUST_OK) {
 		agent_adopt_beacons(a, m.m.beacons, m.m.n_beacons);
+		if (w)
+			look_at_revoked(w, &n.manifest.m, &m);
 		rv = home_network_save_manifest(&n, &m, f);
-		look_at_ca(a, &n);
+		if (w)
+			look_at_cas(w, &n);
 	}
 	manifest_clear(&m);
 	home_network_close(&n);
@@ -277,6 +315,7 @@ static const char *warning_of(const struct agent_network *w)
 {
 	return *w->damage.message ? w->damage.message
 	       : *w->own.message  ? w->own.message
+	       : *w->lost.message ? w->lost.message
 				  : w->manifest.message;
 }
 

@@ -336,6 +336,36 @@ def test_trust_further_ca(w):
     two_lines(second.run("network", "invite"), 1)
 
 
+def test_trust_two_cas(w):
+    """A CA that was away does not undo by itself what another one has revoked; when people make it, that is told until it is mended."""
+    w.forwarding(False)
+    beacon, ca = Beacon(w), clock(Node(w.a, "ca"), -55)
+    ca.env["GODWIT_BEACON"] = beacon.text
+    ca.ok("network", "create", "acme", "--name", "ca", "--lifetime", "60")
+    second, gone = Node(w.b, "second"), Node(w.b, "gone").address
+    second.ok("network", "join", ca.ok("network", "invite", "--for", second.address))
+    ca.ok("network", "endorse", second.ok("network", "ca"))
+    second.ok("network", "join", ca.ok("network", "export"))
+    clock(ca, 0).ok("network", "revoke", gone)
+    ca.up("--allow", "network:acme")
+    second.up()  # its manifest has expired, or nearly
+    wait(lambda: of_acme(second)["sequence"] == of_acme(ca)["sequence"], 10, "the news of the beacon")
+    assert shown(ca)["manifest"]["signer"] == shown(ca)["cas"][0] and shown(second)["revoked"]["keys"] == 1, shown(ca)
+    second.process.stop()
+    again = Node(w.b, "again").address
+    ca.ok("network", "revoke", again)
+    second.ok("network", "renew")
+    second.up()
+    second.ok("ping", "ca.acme", "-c", "1")
+    wait(lambda: warnings(ca), 10, "the warning")
+    signer = shown(second)["ca"]["address"]
+    text = f"the manifest of acme no longer revokes {again}: {signer} has signed it on an older one"
+    assert warnings(ca) == [text] and f"godwit: {text}\n  try: where a CA's key is: godwit network revoke acme {again}\n" in ca.process.err()
+    ca.ok("network", "revoke", again)
+    wait(lambda: warnings(ca) == [], 5, "the warning to end")
+    assert shown(ca)["revoked"]["keys"] == 2, shown(ca)
+
+
 # --- time ---
 
 
