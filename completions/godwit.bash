@@ -163,10 +163,10 @@ _godwit() {
 		ticket,0) _godwit_words show "$cur" ;;
 		policy,0) _godwit_words $'show\ncheck\nreload' "$cur" ;;
 		policy,1) [[ ${position[0]} == check ]] && _godwit_words "$(_godwit_names "$home")" "$cur" ;;
-		network,0) _godwit_words $'create\nshow\ninvite\njoin\nmembers\nrevoke\nrenew\nexport' "$cur" ;;
+		network,0) _godwit_words $'create\nshow\ninvite\njoin\nmembers\nrevoke\nrenew\nexport\nca\nendorse' "$cur" ;;
 		network,1)
 			case ${position[0]} in
-			show | invite | members | revoke | renew | export)
+			show | invite | members | revoke | renew | export | ca | endorse)
 				_godwit_words "$(_godwit_networks "$home")" "$cur"
 				;;
 			join) _godwit_source "$cur" ;;

@@ -250,7 +250,8 @@ typedef struct godwit_member_info {
 	size_t n_groups;
 	char groups[GODWIT_GROUPS_MAX][GODWIT_GROUP_SIZE];
 	uint32_t not_before, not_after;
-	bool ephemeral, delegated; /* delegated: by an invite, not by a CA */
+	bool ephemeral, delegated;   /* delegated: by an invite, not by a CA */
+	uint8_t ca[GODWIT_KEY_SIZE]; /* that has signed the certificate, or the invite */
 	uint64_t serial;
 	uint64_t invite; /* delegated: the serial of the invite */
 } godwit_member_info;

@@ -45,6 +45,17 @@ static uint32_t soon_of(uint32_t from, uint32_t until, uint32_t seconds)
 	return until > seconds && until - seconds > half ? until - seconds : half;
 }
 
+static uint32_t renew_manifest_at(const godwit_network_info *m)
+{
+	return soon_of(m->issued, m->expires, RENEW_MANIFEST_S);
+}
+
+/* Late enough for the news of its renewal, which a short one has at half of its validity. */
+static uint32_t warn_of_manifest_at(const godwit_network_info *m)
+{
+	return soon_of(half_of(m->issued, m->expires), m->expires, WARN_S);
+}
+
 static void judge_own(struct agent_network *w, uint32_t now_s)
 {
 	char message[400] = "", date[DATE_SIZE];
@@ -78,12 +89,18 @@ static void judge_manifest(struct agent_network *w, const godwit_network_info *i
 	format_date(info->expires, date);
 	snprintf(hint, sizeof(hint), "%sgodwit network renew %s",
 		 w->holds_ca ? "" : "where the key of its CA is: godwit up, or ", w->label);
-	if (info->sequence > 0 && now_s >= soon_of(info->issued, info->expires, WARN_S))
+	if (info->sequence > 0 && now_s >= warn_of_manifest_at(info))
 		snprintf(message, sizeof(message), "the manifest of %s %s %s%s%.200s", w->label,
 			 now_s >= info->expires ? "has expired (it goes on to count):"
 						: "expires at",
 			 date, *w->cannot_sign ? ", and cannot be renewed: " : "", w->cannot_sign);
 	warn(&w->manifest, now_s, message, hint);
+}
+
+/* What another CA has signed meanwhile must not be undone: a beacon gets a moment to tell. */
+static bool knows_the_last(const struct agent *a, const struct agent_network *w)
+{
+	return !w->others_sign || loop_clock() - a->started >= LOOK_EVERY_S * GW_SEC;
 }
 
 static void renew(struct agent *a, struct agent_network *w, uint32_t now_s)
@@ -92,8 +109,8 @@ static void renew(struct agent *a, struct agent_network *w, uint32_t now_s)
 
 	if (w->member && now_s >= half_of(w->not_before, w->not_after))
 		(void)agent_renew_certificate(a, w);
-	if (w->holds_ca && agent_network_info(a, w, &info) && info.sequence > 0 &&
-	    now_s >= soon_of(info.issued, info.expires, RENEW_MANIFEST_S))
+	if (w->holds_ca && knows_the_last(a, w) && agent_network_info(a, w, &info) &&
+	    info.sequence > 0 && now_s >= renew_manifest_at(&info))
 		(void)agent_renew_manifest(a, w);
 }
 
@@ -112,15 +129,23 @@ static void look_at(struct agent *a, struct agent_network *w, uint32_t now_s)
 	judge_manifest(w, &info, now_s);
 }
 
-/* Certificates may be short.  Seconds of wall clock. */
+/* Certificates and manifests may be short.  Seconds of wall clock. */
 static uint32_t next_look(const struct agent *a, uint32_t now_s)
 {
 	uint32_t next = now_s + LOOK_EVERY_S;
 
 	for (const struct agent_network *w = a->networks; w; w = w->next) {
-		const uint32_t times[] = { half_of(w->not_before, w->not_after), w->not_after };
+		godwit_network_info info = { 0 };
+		bool known = agent_network_info(a, w, &info);
+		const uint32_t times[] = {
+			w->member ? half_of(w->not_before, w->not_after) : 0,
+			w->member ? w->not_after : 0,
+			known ? renew_manifest_at(&info) : 0,
+			known ? warn_of_manifest_at(&info) : 0,
+			known ? info.expires : 0,
+		};
 
-		for (size_t i = 0; w->member && i < sizeof(times) / sizeof(times[0]); i++)
+		for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
 			if (times[i] > now_s && times[i] < next)
 				next = times[i];
 	}

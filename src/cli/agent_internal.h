@@ -47,16 +47,18 @@ struct agent_network {
 	bool known, seen; /* the node has it; it is still in the home */
 	uint8_t key[KEY_SIZE];
 	bool holds_ca, holds_invite;
+	bool others_sign; /* there is more than one CA */
 	/* this node's certificate there */
 	bool member;
 	char name[GODWIT_NAME_SIZE];
 	size_t n_groups;
 	char groups[GODWIT_GROUPS_MAX][GODWIT_GROUP_SIZE];
 	uint32_t not_before, not_after;
-	char refusal[120];     /* why the node does not take it; "" */
-	char cannot[300];      /* why the last renewal of the certificate failed; "" */
-	char cannot_sign[300]; /* the same of the manifest */
-	struct warning damage, own, manifest;
+	char refusal[120];          /* why the node does not take it; "" */
+	char cannot[300];           /* why the last renewal of the certificate failed; "" */
+	char cannot_sign[300];      /* the same of the manifest */
+	uint8_t lost_key[KEY_SIZE]; /* was revoked, and is no more; with `lost` */
+	struct warning damage, own, lost, manifest;
 };
 
 struct agent {

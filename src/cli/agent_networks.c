@@ -8,6 +8,7 @@
 #include "cli/agent_internal.h"
 #include "cli/network_internal.h"
 #include "cli/text.h"
+#include "crypto/address.h"
 
 /* --- loading --- */
 
@@ -95,6 +96,15 @@ static void adopt_beacons(struct agent *a, const struct home_network *n)
 	agent_adopt_beacons(a, beacons, home_network_beacons(n, beacons));
 }
 
+/* A manifest may have endorsed the CA key that is here, or revoked it, and what was lost. */
+static void look_at_cas(struct agent_network *w, const struct home_network *n)
+{
+	if (*w->lost.message && manifest_revokes_key(&n->manifest, w->lost_key))
+		warn(&w->lost, 0, "", "");
+	w->holds_ca = home_network_holds_ca(n);
+	w->others_sign = n->manifest.m.n_cas > 0;
+}
+
 static void take_in(struct agent *a, struct agent_network *w, const struct home_network *n)
 {
 	char message[400];
@@ -103,7 +113,7 @@ static void take_in(struct agent *a, struct agent_network *w, const struct home_
 	if (w->known && memcmp(w->key, n->key, KEY_SIZE) != 0)
 		drop_from_node(a, w);
 	memcpy(w->key, n->key, KEY_SIZE);
-	w->holds_ca = home_network_holds_ca(n);
+	look_at_cas(w, n);
 	w->holds_invite = home_network_holds_invite(n);
 	w->cannot[0] = w->cannot_sign[0] = '\0';
 	agent_take_own(a, w, n);
@@ -197,9 +207,42 @@ void agent_drop_networks(struct agent *a)
 
 /* --- a newer manifest has come --- */
 
+static struct agent_network *by_key(const struct agent *a, const uint8_t key[KEY_SIZE])
+{
+	struct agent_network *w = a->networks;
+
+	while (w && !(w->known && memcmp(w->key, key, KEY_SIZE) == 0))
+		w = w->next;
+	return w;
+}
+
+/* Keys are revoked for good: who signs without one has not known of it. */
+static void look_at_revoked(struct agent_network *w, const struct wire_manifest *before,
+			    const struct manifest *next)
+{
+	char message[400], hint[300], key[ADDRESS_SIZE], signer[ADDRESS_SIZE];
+	size_t i = 0;
+
+	while (i < before->n_revoked_keys &&
+	       manifest_revokes_key(next, before->revoked_keys + i * KEY_SIZE))
+		i++;
+	if (i == before->n_revoked_keys)
+		return;
+	memcpy(w->lost_key, before->revoked_keys + i * KEY_SIZE, KEY_SIZE);
+	address_format(w->lost_key, key);
+	address_format(next->m.signer, signer);
+	snprintf(message, sizeof(message),
+		 "the manifest of %s no longer revokes %s: %s has signed it on an older one",
+		 w->label, key, signer);
+	snprintf(hint, sizeof(hint), "where a CA's key is: godwit network revoke %s %s", w->label,
+		 key);
+	warn(&w->lost, agent_wall_s(), message, hint);
+}
+
 static int save_manifest(struct agent *a, const uint8_t *data, size_t len,
 			 const uint8_t key[KEY_SIZE], struct failure *f)
 {
+	struct agent_network *w = by_key(a, key);
 	struct manifest m = { 0 };
 	struct home_network n;
 	int lock = home_networks_lock(a->home, f), rv;
@@ -211,7 +254,11 @@ static int save_manifest(struct agent *a, const uint8_t *data, size_t len,
 	if (rv == 0 && manifest_take(&m, data, len, key, n.manifest.len ? &n.manifest : NULL,
 				     loop_wall_clock_ms()) == TRUST_OK) {
 		agent_adopt_beacons(a, m.m.beacons, m.m.n_beacons);
+		if (w)
+			look_at_revoked(w, &n.manifest.m, &m);
 		rv = home_network_save_manifest(&n, &m, f);
+		if (w)
+			look_at_cas(w, &n);
 	}
 	manifest_clear(&m);
 	home_network_close(&n);
@@ -262,6 +309,7 @@ static const char *warning_of(const struct agent_network *w)
 {
 	return *w->damage.message ? w->damage.message
 	       : *w->own.message  ? w->own.message
+	       : *w->lost.message ? w->lost.message
 				  : w->manifest.message;
 }
 
@@ -292,17 +340,20 @@ json_t *agent_describe_networks(const struct agent *a)
 
 static json_t *describe_member(const godwit_member_info *m)
 {
-	char address[GODWIT_ADDRESS_SIZE], serial[SERIAL_SIZE], invite[SERIAL_SIZE];
+	char address[GODWIT_ADDRESS_SIZE], ca[GODWIT_ADDRESS_SIZE];
+	char serial[SERIAL_SIZE], invite[SERIAL_SIZE];
 	json_t *groups = json_array();
 
 	for (size_t i = 0; i < m->n_groups; i++)
 		json_array_append_new(groups, json_string(m->groups[i]));
 	godwit_address_format(m->key, address);
-	return json_pack(
-		"{s:s,s:s,s:o,s:s,s:I,s:s,s:s?,s:b}", "address", address, "name", m->name, "groups",
-		groups, "serial", serial_format(m->serial, serial), "valid_until",
-		(json_int_t)m->not_after, "by", m->delegated ? "invite" : "ca", "invite",
-		m->delegated ? serial_format(m->invite, invite) : NULL, "ephemeral", m->ephemeral);
+	godwit_address_format(m->ca, ca);
+	return json_pack("{s:s,s:s,s:o,s:s,s:I,s:s,s:s?,s:s,s:b}", "address", address, "name",
+			 m->name, "groups", groups, "serial", serial_format(m->serial, serial),
+			 "valid_until", (json_int_t)m->not_after, "by",
+			 m->delegated ? "invite" : "ca", "invite",
+			 m->delegated ? serial_format(m->invite, invite) : NULL, "ca", ca,
+			 "ephemeral", m->ephemeral);
 }
 
 json_t *agent_describe_members(const struct agent *a, const uint8_t network[GODWIT_KEY_SIZE])

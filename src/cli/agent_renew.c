@@ -222,21 +222,17 @@ static int sign_manifest(struct net *w, const struct agent_network *an)
 {
 	struct identity ca;
 	struct revision r;
-	json_t *ledger;
 	int rv = home_network_by_key(&w->n, &w->home, an->key, w->f);
 
 	if (rv > 0)
 		return fail_error(w->f, GODWIT_E_NOT_FOUND, "network");
 	if (rv < 0 || net_check_clock(w) < 0 || home_network_ca(&w->n, &ca, w->f) < 0)
 		return -1;
-	ledger = home_network_ledger(&w->n, w->f);
-	rv = ledger ? revision_begin(&r, w) : -1;
+	rv = revision_begin(&r, w);
 	if (rv == 0) {
-		revision_prune(&r, ledger, w->now_s);
 		rv = revision_finish(&r, w, &ca, 0);
 		revision_clear(&r);
 	}
-	json_decref(ledger);
 	identity_wipe(&ca);
 	return rv;
 }

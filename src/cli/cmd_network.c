@@ -46,6 +46,8 @@ static const struct subcommand {
 	  network_renew,
 	  { "--lifetime", "--beacon" } },
 	{ "export", "[NETWORK]", 0, 1, network_export, { 0 } },
+	{ "ca", "[NETWORK]", 0, 1, network_ca, { 0 } },
+	{ "endorse", "[NETWORK] KEY", 1, 2, network_endorse, { 0 } },
 };
 
 static bool takes(const struct subcommand *s, const char *flag)
@@ -94,9 +96,10 @@ int run_network(struct cli *c)
 			return check(&SUBCOMMANDS[i], &c->options, &c->failure) < 0
 				       ? -1
 				       : SUBCOMMANDS[i].run(c);
-	return fail_usage(&c->failure,
-			  "create, show, invite, join, members, revoke, renew or export",
-			  "network has no \"%.60s\"", name);
+	return fail_usage(
+		&c->failure,
+		"create, show, invite, join, members, revoke, renew, export, ca or endorse",
+		"network has no \"%.60s\"", name);
 }
 
 /* --- a command at work --- */

@@ -181,9 +181,9 @@ static json_t *ledger_entry(const struct net *w, const struct invite *i)
 	char serial[SERIAL_SIZE];
 
 	return json_pack(
-		"{s:I,s:s,s:o,s:s,s:o,s:o,s:o,s:I,s:b,s:I}", "at", (json_int_t)w->now_s, "what",
-		"invite", "address", net_address(link->key), "serial",
-		serial_format(link->serial, serial), "names",
+		"{s:I,s:s,s:o,s:o,s:s,s:o,s:o,s:o,s:I,s:b,s:I}", "at", (json_int_t)w->now_s, "what",
+		"invite", "ca", net_address(manifest_ca(&w->n.manifest.m, i->chain.ca)), "address",
+		net_address(link->key), "serial", serial_format(link->serial, serial), "names",
 		net_texts(link->names[0], sizeof(link->names[0]), link->n_names), "prefixes",
 		net_texts(link->prefixes[0], sizeof(link->prefixes[0]), link->n_prefixes), "groups",
 		net_texts(link->groups[0], sizeof(link->groups[0]), link->n_groups), "longest",

@@ -24,8 +24,24 @@ static bool key_revoked(const struct net *w, const uint8_t key[KEY_SIZE])
 	return w->n.manifest.len && manifest_revokes_key(&w->n.manifest, key);
 }
 
+/* The network key is a CA for ever. */
+static bool ca_revoked(const struct net *w, const uint8_t ca[KEY_SIZE])
+{
+	return memcmp(ca, w->n.key, KEY_SIZE) != 0 && key_revoked(w, ca);
+}
+
+/* NULL: not known, or no CA any more. */
+static const uint8_t *ca_of(const struct net *w, const struct wire_chain *chain)
+{
+	return w->n.manifest.len ? manifest_ca(&w->n.manifest.m, chain->ca) : NULL;
+}
+
 static bool chain_revoked(const struct net *w, const struct wire_chain *chain)
 {
+	const uint8_t *ca = ca_of(w, chain);
+
+	if (w->n.manifest.len && (!ca || ca_revoked(w, ca)))
+		return true;
 	for (size_t i = 0; i < chain->n_links; i++)
 		if (key_revoked(w, chain->links[i].key) ||
 		    (w->n.manifest.len &&
@@ -39,7 +55,8 @@ static bool entry_revoked(const struct net *w, const json_t *entry)
 	uint8_t key[KEY_SIZE];
 
 	return serial_revoked(w, get_text(entry, "serial")) ||
-	       (address_parse(key, get_text(entry, "address")) == 0 && key_revoked(w, key));
+	       (address_parse(key, get_text(entry, "address")) == 0 && key_revoked(w, key)) ||
+	       (address_parse(key, get_text(entry, "ca")) == 0 && ca_revoked(w, key));
 }
 
 /* --- gathering --- */
@@ -81,12 +98,12 @@ static void add_entry(struct gathering *g, const json_t *entry)
 	const char *by = get_text(entry, "by"), *invite = get_text(entry, "invite");
 	bool revoked = entry_revoked(g->w, entry);
 
-	add(g, json_pack("{s:s,s:s,s:O?,s:s,s:I,s:s,s:s?,s:b,s:s}", "address",
+	add(g, json_pack("{s:s,s:s,s:O?,s:s,s:I,s:s,s:s?,s:O?,s:b,s:s}", "address",
 			 get_text(entry, "address"), "name", get_text(entry, "name"), "groups",
 			 json_object_get(entry, "groups"), "serial", get_text(entry, "serial"),
 			 "valid_until", until, "by", *by ? by : "ca", "invite",
-			 *invite ? invite : NULL, "revoked", revoked, "state",
-			 state_of(revoked, until, g->w->now_s)));
+			 *invite ? invite : NULL, "ca", json_object_get(entry, "ca"), "revoked",
+			 revoked, "state", state_of(revoked, until, g->w->now_s)));
 }
 
 static void add_chain(void *user, const uint8_t *data, size_t len)
@@ -95,22 +112,25 @@ static void add_chain(void *user, const uint8_t *data, size_t len)
 	const struct wire_certificate *own;
 	char serial[SERIAL_SIZE], invite[SERIAL_SIZE];
 	struct wire_chain chain;
+	const uint8_t *ca;
 	uint32_t until;
 	bool revoked;
 
 	if (wire_chain_decode(&chain, data, len) < 0)
 		return;
 	own = &chain.links[chain.n_links - 1];
+	ca = ca_of(g->w, &chain);
 	until = own->not_after < chain.links[0].not_after ? own->not_after
 							  : chain.links[0].not_after;
 	revoked = chain_revoked(g->w, &chain);
-	add(g, json_pack("{s:o,s:s,s:o,s:s,s:I,s:s,s:s?,s:b,s:s}", "address", net_address(own->key),
-			 "name", own->n_names ? own->names[0] : "", "groups",
+	add(g, json_pack("{s:o,s:s,s:o,s:s,s:I,s:s,s:s?,s:o,s:b,s:s}", "address",
+			 net_address(own->key), "name", own->n_names ? own->names[0] : "", "groups",
 			 net_texts(own->groups[0], sizeof(own->groups[0]), own->n_groups), "serial",
 			 serial_format(own->serial, serial), "valid_until", (json_int_t)until, "by",
 			 chain.n_links > 1 ? "invite" : "ca", "invite",
 			 chain.n_links > 1 ? serial_format(chain.links[0].serial, invite) : NULL,
-			 "revoked", revoked, "state", state_of(revoked, until, g->w->now_s)));
+			 "ca", ca ? net_address(ca) : json_null(), "revoked", revoked, "state",
+			 state_of(revoked, until, g->w->now_s)));
 }
 
 json_t *net_describe_invite(const struct net *w, json_t *entry)
@@ -216,11 +236,16 @@ void net_merge_seen(struct cli *c, const char *label, json_t *members)
 
 /* --- printing --- */
 
-static json_t *member_row(const json_t *member)
+static json_t *member_row(const struct net *w, const json_t *member)
 {
-	char groups[LIST_SIZE], until[DATE_SIZE], by[SERIAL_SIZE + 16] = "a CA";
-	const char *name = get_text(member, "name"), *invite = get_text(member, "invite");
+	char groups[LIST_SIZE], until[DATE_SIZE], brief[SHORT_SIZE], network[ADDRESS_SIZE],
+		by[SERIAL_SIZE + 16] = "a CA";
+	const char *name = get_text(member, "name"), *invite = get_text(member, "invite"),
+		   *ca = get_text(member, "ca");
 
+	address_format(w->n.key, network);
+	if (*ca && strcmp(ca, network) != 0)
+		snprintf(by, sizeof(by), "CA %s", short_address(ca, brief));
 	if (*invite)
 		snprintf(by, sizeof(by), "invite %s", invite);
 	return json_pack("[s,s,s,s,s,s,s]", *name ? name : "-", get_text(member, "address"),
@@ -230,13 +255,14 @@ static json_t *member_row(const json_t *member)
 			 json_is_true(json_object_get(member, "seen")) ? "yes" : "-");
 }
 
-static json_t *invite_row(const json_t *invite)
+static json_t *invite_row(const struct net *w, const json_t *invite)
 {
 	char groups[LIST_SIZE], names[LIST_SIZE], prefixes[LIST_SIZE], until[DATE_SIZE];
 	json_t *all = json_array(), *row;
 	const json_t *one;
 	size_t i;
 
+	(void)w;
 	json_array_extend(all, json_object_get(invite, "names"));
 	json_array_foreach(json_object_get(invite, "prefixes"), i, one) {
 		snprintf(prefixes, sizeof(prefixes), "%.80s...", json_string_value(one));
@@ -251,14 +277,15 @@ static json_t *invite_row(const json_t *invite)
 	return row;
 }
 
-static void print_list(const json_t *list, json_t *title, json_t *(*row)(const json_t *))
+static void print_list(const struct net *w, const json_t *list, json_t *title,
+		       json_t *(*row)(const struct net *, const json_t *))
 {
 	json_t *rows = json_pack("[o]", title);
 	const json_t *one;
 	size_t i;
 
 	json_array_foreach(list, i, one)
-		json_array_append_new(rows, row(one));
+		json_array_append_new(rows, row(w, one));
 	if (i > 0)
 		print_table(rows);
 	json_decref(rows);
@@ -277,11 +304,11 @@ int network_members(struct cli *c)
 		json_object_set_new(j, "label", json_string(w.n.label));
 		print_json(j);
 	} else if (j) {
-		print_list(json_object_get(j, "members"),
+		print_list(&w, json_object_get(j, "members"),
 			   json_pack("[s,s,s,s,s,s,s]", "NAME", "ADDRESS", "GROUPS", "VALID UNTIL",
 				     "BY", "STATE", "SEEN"),
 			   member_row);
-		print_list(json_object_get(j, "invites"),
+		print_list(&w, json_object_get(j, "invites"),
 			   json_pack("[s,s,s,s,s]", "INVITE", "NAMES", "GROUPS", "VALID UNTIL",
 				     "STATE"),
 			   invite_row);

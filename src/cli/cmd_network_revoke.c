@@ -16,6 +16,7 @@ struct revoked {
 	uint8_t key[KEY_SIZE]; /* is_key */
 	uint64_t serial;       /* else */
 	const json_t *known;   /* what is known of it, in the lists; NULL: nothing */
+	bool is_ca;            /* a further one, until now */
 };
 
 static bool is_invite(const struct revoked *t)
@@ -161,6 +162,13 @@ static int find_target(const struct net *w, const json_t *lists, const char *who
 
 /* --- revoke --- */
 
+static bool is_ca(const struct net *w, const uint8_t key[KEY_SIZE])
+{
+	const uint8_t *ca = manifest_ca(&w->n.manifest.m, key);
+
+	return ca && memcmp(ca, key, KEY_SIZE) == 0;
+}
+
 static bool already(const struct net *w, const struct revoked *t)
 {
 	return t->is_key ? manifest_revokes_key(&w->n.manifest, t->key)
@@ -186,7 +194,7 @@ static int check_target(const struct net *w, const struct revoked *t, const stru
 /* Whom an invite has made a member no other entry names. */
 static void describe_key(json_t *entry, const struct revoked *t)
 {
-	static const char *const KEPT[] = { "serial", "name", "groups", "by", "invite" };
+	static const char *const KEPT[] = { "serial", "name", "groups", "by", "invite", "ca" };
 
 	json_object_set_new(entry, "address", net_address(t->key));
 	if (!t->known || is_invite(t))
@@ -198,16 +206,13 @@ static void describe_key(json_t *entry, const struct revoked *t)
 
 static int sign_revocation(struct net *w, const struct revoked *t, const struct identity *ca)
 {
-	json_t *ledger = home_network_ledger(&w->n, w->f), *entry;
 	char serial[SERIAL_SIZE];
 	struct revision r;
+	json_t *entry;
 	int rv;
 
-	if (!ledger || revision_begin(&r, w) < 0) {
-		json_decref(ledger);
+	if (revision_begin(&r, w) < 0)
 		return -1;
-	}
-	revision_prune(&r, ledger, w->now_s);
 	if (t->is_key)
 		revision_add_key(&r, t->key);
 	else
@@ -223,7 +228,6 @@ static int sign_revocation(struct net *w, const struct revoked *t, const struct 
 		rv = home_network_record(&w->n, entry, w->f);
 	}
 	revision_clear(&r);
-	json_decref(ledger);
 	return rv;
 }
 
@@ -253,12 +257,13 @@ static void print_revoked(const struct net *w, const struct revoked *t, const js
 	else
 		serial_format(t->serial, serial);
 	if (w->c->json) {
-		j = json_pack("{s:o,s:s,s:I,s:b,s:s?,s:s?,s:s,s:O?,s:O?}", "network",
+		j = json_pack("{s:o,s:s,s:I,s:b,s:b,s:s?,s:s?,s:s,s:O?,s:O?}", "network",
 			      net_key_text(w->n.key), "label", w->n.label, "sequence",
-			      (json_int_t)w->n.manifest.m.sequence, "already", was, "address",
-			      t->is_key ? what : NULL, "serial", t->is_key ? NULL : serial, "name",
-			      name, "valid_until", json_object_get(t->known, "valid_until"),
-			      "invite", json_object_get(t->known, "invite"));
+			      (json_int_t)w->n.manifest.m.sequence, "already", was, "ca", t->is_ca,
+			      "address", t->is_key ? what : NULL, "serial",
+			      t->is_key ? NULL : serial, "name", name, "valid_until",
+			      json_object_get(t->known, "valid_until"), "invite",
+			      json_object_get(t->known, "invite"));
 		print_json(j);
 		json_decref(j);
 		return;
@@ -268,7 +273,9 @@ static void print_revoked(const struct net *w, const struct revoked *t, const js
 	       : is_invite(t) ? "invite "
 			      : "serial ",
 	       t->is_key ? what : serial, *name ? " (" : "", name, *name ? ")" : "");
-	if (t->known)
+	if (t->is_ca)
+		printf("It was a CA: what it has signed counts no more.\n");
+	else if (t->known)
 		printf("Its certificate %s until %s.\n",
 		       was ? "was valid" : "would have been valid",
 		       format_date((uint32_t)get_number(t->known, "valid_until"), until));
@@ -292,6 +299,7 @@ static int revoke(struct net *w, const char *who, const struct identity *ca)
 		rv = check_target(w, &t, ca);
 	if (rv == 0) {
 		was = already(w, &t);
+		t.is_ca = t.is_key && is_ca(w, t.key);
 		if (!was)
 			rv = sign_revocation(w, &t, ca);
 	}
@@ -345,17 +353,14 @@ static int renew_own(struct net *w, const struct identity *ca)
 
 static int renew_as_ca(struct net *w, uint32_t lifetime)
 {
-	json_t *ledger = home_network_ledger(&w->n, w->f);
 	struct identity ca;
 	struct revision r;
-	int rv = -1;
+	int rv;
 
-	if (!ledger || net_check_clock(w) < 0 || home_network_ca(&w->n, &ca, w->f) < 0) {
-		json_decref(ledger);
+	if (net_check_clock(w) < 0 || home_network_ca(&w->n, &ca, w->f) < 0)
 		return -1;
-	}
-	if (revision_begin(&r, w) == 0) {
-		revision_prune(&r, ledger, w->now_s);
+	rv = revision_begin(&r, w);
+	if (rv == 0) {
 		if (options_has(&w->c->options, "--beacon"))
 			net_beacons(w, &r.m);
 		rv = revision_finish(&r, w, &ca, lifetime);
@@ -364,7 +369,6 @@ static int renew_as_ca(struct net *w, uint32_t lifetime)
 	if (rv == 0 && w->n.chain_len)
 		rv = renew_own(w, &ca);
 	identity_wipe(&ca);
-	json_decref(ledger);
 	return rv;
 }
 

@@ -141,6 +141,20 @@ static json_t *describe_beacons(const struct home_network *n)
 	return out;
 }
 
+/* The key in ca.pem. */
+static json_t *describe_ca(const struct net *w)
+{
+	uint8_t key[KEY_SIZE];
+	struct failure ignored;
+	enum home_ca state;
+
+	if (home_network_ca_state(&w->n, &state, key, &ignored) < 0)
+		return json_pack("{s:n,s:s}", "address", "state", "damaged");
+	if (state == HOME_CA_NONE)
+		return json_null();
+	return json_pack("{s:o,s:s}", "address", net_address(key), "state", home_ca_name(state));
+}
+
 json_t *net_describe(const struct net *w)
 {
 	const struct wire_manifest *m = &w->n.manifest.m;
@@ -149,13 +163,13 @@ json_t *net_describe(const struct net *w)
 	json_array_append_new(cas, net_address(w->n.key));
 	for (size_t i = 0; i < m->n_cas; i++)
 		json_array_append_new(cas, net_address(m->cas[i].key));
-	return json_pack("{s:s,s:o,s:s,s:o,s:o,s:o,s:{s:I,s:I},s:o,s:b,s:o}", "label", w->n.label,
-			 "network", net_key_text(w->n.key), "name", m->name, "cas", cas, "manifest",
-			 describe_manifest(w), "beacons", describe_beacons(&w->n), "revoked",
-			 "keys", (json_int_t)m->n_revoked_keys, "serials",
-			 (json_int_t)m->n_revoked_serials, "certificate",
-			 certificate ? certificate : json_null(), "ca_key",
-			 home_network_holds_ca(&w->n), "invite", describe_invite(w));
+	return json_pack(
+		"{s:s,s:o,s:s,s:o,s:o,s:o,s:{s:I,s:I},s:o,s:b,s:o,s:o}", "label", w->n.label,
+		"network", net_key_text(w->n.key), "name", m->name, "cas", cas, "manifest",
+		describe_manifest(w), "beacons", describe_beacons(&w->n), "revoked", "keys",
+		(json_int_t)m->n_revoked_keys, "serials", (json_int_t)m->n_revoked_serials,
+		"certificate", certificate ? certificate : json_null(), "ca_key",
+		home_network_holds_ca(&w->n), "ca", describe_ca(w), "invite", describe_invite(w));
 }
 
 /* --- for people --- */
@@ -228,13 +242,36 @@ static void print_cas(const json_t *cas)
 		       json_string_value(json_array_get(cas, i)));
 }
 
+static void print_held(const json_t *j)
+{
+	static const char *const TEXTS[][2] = {
+		{ "network", "the network's own key" },
+		{ "further", "the key of a further CA" },
+		{ "waiting", "the key of a CA that is not endorsed" },
+		{ "revoked", "the key of a CA that is revoked" },
+		{ "damaged", "the key of a CA, which cannot be read" },
+	};
+	const json_t *ca = json_object_get(j, "ca"), *invite = json_object_get(j, "invite");
+	const char *state = get_text(ca, "state"), *text = "no CA key";
+	char until[DATE_SIZE];
+
+	for (size_t i = 0; i < sizeof(TEXTS) / sizeof(TEXTS[0]); i++)
+		if (strcmp(TEXTS[i][0], state) == 0)
+			text = TEXTS[i][1];
+	printf("held here    %s", text);
+	if (strcmp(state, "further") == 0 || strcmp(state, "waiting") == 0)
+		printf(" (%s)", get_text(ca, "address"));
+	if (json_is_object(invite))
+		printf(", an invite until %s%s", date_of(invite, "expires", until),
+		       json_is_true(json_object_get(invite, "valid")) ? "" : " (expired)");
+	printf("\n");
+}
+
 static void print_one(const json_t *j, uint32_t now_s)
 {
-	const json_t *revoked = json_object_get(j, "revoked"),
-		     *invite = json_object_get(j, "invite");
+	const json_t *revoked = json_object_get(j, "revoked");
 	const char *name = get_text(j, "name"), *label = get_text(j, "label");
 	bool ca = json_is_true(json_object_get(j, "ca_key"));
-	char until[DATE_SIZE];
 
 	printf("network      %s\nlabel        %s\n", get_text(j, "network"), label);
 	if (*name && strcmp(name, label) != 0)
@@ -245,18 +282,15 @@ static void print_one(const json_t *j, uint32_t now_s)
 	printf("revoked      %.0f keys, %.0f serials\n", get_number(revoked, "keys"),
 	       get_number(revoked, "serials"));
 	print_certificate(json_object_get(j, "certificate"));
-	printf("held here    %s", ca ? "the key of a CA" : "no CA key");
-	if (json_is_object(invite))
-		printf(", an invite until %s%s", date_of(invite, "expires", until),
-		       json_is_true(json_object_get(invite, "valid")) ? "" : " (expired)");
-	printf("\n");
+	print_held(j);
 }
 
 static json_t *row_of(const json_t *j)
 {
 	const json_t *manifest = json_object_get(j, "manifest");
 	const json_t *certificate = json_object_get(j, "certificate");
-	const char *name = get_text(certificate, "name"), *state = get_text(manifest, "state");
+	const char *name = get_text(certificate, "name"), *state = get_text(manifest, "state"),
+		   *held = get_text(json_object_get(j, "ca"), "state");
 	char brief[SHORT_SIZE], until[DATE_SIZE] = "-", expires[DATE_SIZE + 16] = "not yet seen";
 
 	if (json_is_object(certificate))
@@ -268,10 +302,12 @@ static json_t *row_of(const json_t *j)
 			 strcmp(state, "fresh") ? " (" : "", strcmp(state, "fresh") ? state : "",
 			 strcmp(state, "fresh") ? ")" : "");
 	}
-	return json_pack("[s,s,s,s,s,s]", get_text(j, "label"),
-			 short_address(get_text(j, "network"), brief),
-			 json_is_object(certificate) ? (*name ? name : "(no name)") : "-", until,
-			 expires, json_is_true(json_object_get(j, "ca_key")) ? "yes" : "no");
+	return json_pack(
+		"[s,s,s,s,s,s]", get_text(j, "label"), short_address(get_text(j, "network"), brief),
+		json_is_object(certificate) ? (*name ? name : "(no name)") : "-", until, expires,
+		json_is_true(json_object_get(j, "ca_key")) ? "yes"
+		: *held                                    ? held
+							   : "no");
 }
 
 /* One that is damaged does not hide the others. */

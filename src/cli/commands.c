@@ -301,7 +301,8 @@ const struct command COMMANDS[] = {
 	},
 	{
 		.name = "network",
-		.usage = "network create|show|invite|join|members|revoke|renew|export ...",
+		.usage = "network create|show|invite|join|members|revoke|renew|export|ca|endorse "
+			 "...",
 		.summary = "Networks: sets of nodes that a key vouches for, without a server",
 		.help = "  create NAME           make one, whose CA key is here\n"
 			"  show [NETWORK]        what is known of it; of all without NETWORK\n"
@@ -311,12 +312,17 @@ const struct command COMMANDS[] = {
 			"bundle,\n"
 			"                        or by a bundle itself\n"
 			"  members [NETWORK]     who is known to be a member\n"
-			"  revoke [NETWORK] WHO  an address, a name, or serial:HEX; needs the CA "
-			"key\n"
+			"  revoke [NETWORK] WHO  an address, a name, serial:HEX, or a further "
+			"CA's key; needs\n"
+			"                        a CA key\n"
 			"  renew [NETWORK]       the manifest where the CA key is, and this node's "
 			"certificate\n"
 			"  export [NETWORK]      print a bundle: what others need to trust it; no "
 			"secret\n"
+			"  ca [NETWORK]          print this home's key of a CA; make a further "
+			"one if there is none\n"
+			"  endorse [NETWORK] KEY make that key a further CA; needs the network's "
+			"own key\n"
 			"NETWORK is its label or key (c...); the home's only one may be left out.  "
 			"TIME is 90s, 15m, 24h,\n"
 			"30d, 1y, or a number of seconds.",

@@ -46,6 +46,8 @@ int network_export(struct cli *c);
 int network_members(struct cli *c);
 int network_revoke(struct cli *c);
 int network_renew(struct cli *c);
+int network_ca(struct cli *c);
+int network_endorse(struct cli *c);
 
 /* A chain for that key, by an invite, checked as far as the network is known.  `lifetime` 0: the longest. */
 int net_join_by(struct net *w, const struct invite *i, const uint8_t own[KEY_SIZE],
@@ -72,17 +74,17 @@ int net_sign_link(const struct net *w, const struct identity *ca, struct wire_ce
 int net_sign_member(struct net *w, const struct identity *ca, struct wire_certificate *link,
 		    uint8_t chain[WIRE_CHAIN_MAX], size_t *len);
 
-/* The next manifest: a copy of the present one with room for one more of each list. */
+/* The next manifest: a copy of the present one with room for one more of each list, less what revokes nothing
+ * any more. */
 struct revision {
 	struct wire_manifest m;
 	uint8_t *keys, *serials;
 };
 
 int revision_begin(struct revision *r, const struct net *w);
+/* A further CA is none any more: there is room for another one. */
 void revision_add_key(struct revision *r, const uint8_t key[KEY_SIZE]);
 void revision_add_serial(struct revision *r, uint64_t serial);
-/* Serials whose certificates have long expired revoke nothing any more. */
-void revision_prune(struct revision *r, const json_t *ledger, uint32_t now_s);
 /* `lifetime` 0: as long as the present one.  Sign, and save it. */
 int revision_finish(struct revision *r, struct net *w, const struct identity *ca,
 		    uint32_t lifetime);

@@ -135,10 +135,10 @@ int net_sign_member(struct net *w, const struct identity *ca, struct wire_certif
 		return -1;
 	if (home_network_record(
 		    &w->n,
-		    json_pack("{s:I,s:s,s:o,s:s,s:s,s:o,s:b,s:I}", "at", (json_int_t)w->now_s,
-			      "what", "member", "address", net_address(link->key), "serial",
-			      serial_format(link->serial, serial), "name",
-			      link->n_names ? link->names[0] : "", "groups",
+		    json_pack("{s:I,s:s,s:o,s:o,s:s,s:s,s:o,s:b,s:I}", "at", (json_int_t)w->now_s,
+			      "what", "member", "ca", net_address(ca->key), "address",
+			      net_address(link->key), "serial", serial_format(link->serial, serial),
+			      "name", link->n_names ? link->names[0] : "", "groups",
 			      net_texts(link->groups[0], sizeof(link->groups[0]), link->n_groups),
 			      "ephemeral", (link->flags & CERTIFICATE_EPHEMERAL) != 0, "until",
 			      (json_int_t)link->not_after),
@@ -156,20 +156,6 @@ static uint8_t *copy_list(const uint8_t *list, size_t count, size_t size)
 	if (out && count)
 		memcpy(out, list, count * size);
 	return out;
-}
-
-int revision_begin(struct revision *r, const struct net *w)
-{
-	memset(r, 0, sizeof(*r));
-	r->m = w->n.manifest.m;
-	r->keys = copy_list(r->m.revoked_keys, r->m.n_revoked_keys, KEY_SIZE);
-	r->serials = copy_list(r->m.revoked_serials, r->m.n_revoked_serials, WIRE_SERIAL_SIZE);
-	r->m.revoked_keys = r->keys;
-	r->m.revoked_serials = r->serials;
-	if (r->keys && r->serials)
-		return 0;
-	revision_clear(r);
-	return fail_error(w->f, GODWIT_E_NOMEM, "manifest");
 }
 
 void revision_clear(struct revision *r)
@@ -195,6 +181,9 @@ static void insert(uint8_t *list, size_t *count, size_t size, const uint8_t *one
 
 void revision_add_key(struct revision *r, const uint8_t key[KEY_SIZE])
 {
+	for (size_t i = r->m.n_cas; i-- > 0;)
+		if (memcmp(r->m.cas[i].key, key, KEY_SIZE) == 0)
+			r->m.cas[i] = r->m.cas[--r->m.n_cas];
 	insert(r->keys, &r->m.n_revoked_keys, KEY_SIZE, key);
 }
 
@@ -212,7 +201,8 @@ void revision_add_serial(struct revision *r, uint64_t serial)
 	insert(r->serials, &r->m.n_revoked_serials, WIRE_SERIAL_SIZE, bytes);
 }
 
-void revision_prune(struct revision *r, const json_t *ledger, uint32_t now_s)
+/* Serials whose certificates have long expired revoke nothing any more. */
+static void prune(struct revision *r, const json_t *ledger, uint32_t now_s)
 {
 	const json_t *entry;
 	size_t i;
@@ -236,6 +226,27 @@ void revision_prune(struct revision *r, const json_t *ledger, uint32_t now_s)
 					(--r->m.n_revoked_serials - k) * WIRE_SERIAL_SIZE);
 		}
 	}
+}
+
+int revision_begin(struct revision *r, const struct net *w)
+{
+	json_t *ledger = home_network_ledger(&w->n, w->f);
+
+	memset(r, 0, sizeof(*r));
+	if (!ledger)
+		return -1;
+	r->m = w->n.manifest.m;
+	r->keys = copy_list(r->m.revoked_keys, r->m.n_revoked_keys, KEY_SIZE);
+	r->serials = copy_list(r->m.revoked_serials, r->m.n_revoked_serials, WIRE_SERIAL_SIZE);
+	r->m.revoked_keys = r->keys;
+	r->m.revoked_serials = r->serials;
+	if (r->keys && r->serials)
+		prune(r, ledger, w->now_s);
+	json_decref(ledger);
+	if (r->keys && r->serials)
+		return 0;
+	revision_clear(r);
+	return fail_error(w->f, GODWIT_E_NOMEM, "manifest");
 }
 
 static int explain_manifest(const struct net *w, int error)

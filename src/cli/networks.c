@@ -13,8 +13,6 @@
 
 #include "base/error.h"
 
-enum { PEM_FILE_MAX = 16384 };
-
 static const char BEGUN[] = ".new"; /* no label: those begin with a letter or digit */
 
 /* --- the directory of all --- */
@@ -122,8 +120,8 @@ static void remove_tree(int at, const char *name, int depth)
 
 /* --- one --- */
 
-static int damaged(const struct home_network *n, const char *name, const char *why,
-		   struct failure *f)
+int home_network_damaged(const struct home_network *n, const char *name, const char *why,
+			 struct failure *f)
 {
 	fail_error(f, GODWIT_E_FORMAT, "%s", name);
 	fail_message(f, "%.300s/%s is damaged: %s", n->path, name, why);
@@ -152,7 +150,7 @@ static int load_manifest(struct home_network *n, struct failure *f)
 	data = (const uint8_t *)t.data;
 	why = manifest_take(&n->manifest, data, t.len, NULL, NULL, moment_of(data, t.len));
 	text_free(&t);
-	return why ? damaged(n, "manifest", trust_refusal_text(why), f) : 0;
+	return why ? home_network_damaged(n, "manifest", trust_refusal_text(why), f) : 0;
 }
 
 static int take_chain(struct home_network *n, const uint8_t *chain, size_t len)
@@ -176,7 +174,7 @@ static int load_chain(struct home_network *n, struct failure *f)
 		return 0;
 	rv = take_chain(n, (const uint8_t *)t.data, t.len);
 	text_free(&t);
-	return rv < 0 ? damaged(n, "chain", "it is no certificate chain", f) : 0;
+	return rv < 0 ? home_network_damaged(n, "chain", "it is no certificate chain", f) : 0;
 }
 
 static int load(struct home_network *n, struct failure *f)
@@ -184,10 +182,11 @@ static int load(struct home_network *n, struct failure *f)
 	if (load_manifest(n, f) < 0 || load_chain(n, f) < 0)
 		return -1;
 	if (n->manifest.len == 0 && n->chain_len == 0)
-		return damaged(n, "", "it has neither a manifest nor a chain", f);
+		return home_network_damaged(n, "", "it has neither a manifest nor a chain", f);
 	memcpy(n->key, n->manifest.len ? n->manifest.m.network : n->links.network, KEY_SIZE);
 	if (n->chain_len && memcmp(n->links.network, n->key, KEY_SIZE) != 0)
-		return damaged(n, "chain", "it is of another network than the manifest", f);
+		return home_network_damaged(n, "chain",
+					    "it is of another network than the manifest", f);
 	return 0;
 }
 
@@ -385,20 +384,9 @@ int home_network_save_chain(struct home_network *n, const uint8_t *chain, size_t
 	if (file_write(n->fd, n->path, "chain", chain, len, f) < 0)
 		return -1;
 	if (take_chain(n, chain, len) < 0)
-		return damaged(n, "chain", "it is no certificate chain", f);
+		return home_network_damaged(n, "chain", "it is no certificate chain", f);
 	memcpy(n->key, n->links.network, KEY_SIZE);
 	return 0;
-}
-
-int home_network_save_ca(struct home_network *n, const struct identity *ca, struct failure *f)
-{
-	char pem[IDENTITY_PEM_MAX];
-	int rv;
-
-	identity_to_pem(ca, pem);
-	rv = file_write(n->fd, n->path, "ca.pem", pem, strlen(pem), f);
-	explicit_bzero(pem, sizeof(pem));
-	return rv;
 }
 
 int home_network_save_invite(struct home_network *n, const char *word, struct failure *f)
@@ -411,52 +399,9 @@ int home_network_save_invite(struct home_network *n, const char *word, struct fa
 	return rv;
 }
 
-bool home_network_holds_ca(const struct home_network *n)
-{
-	return file_exists(n->fd, "ca.pem");
-}
-
 bool home_network_holds_invite(const struct home_network *n)
 {
 	return file_exists(n->fd, "invite");
-}
-
-static bool is_ca(const struct home_network *n, const uint8_t key[KEY_SIZE])
-{
-	if (memcmp(n->key, key, KEY_SIZE) == 0)
-		return true;
-	for (size_t i = 0; i < n->manifest.m.n_cas; i++)
-		if (memcmp(n->manifest.m.cas[i].key, key, KEY_SIZE) == 0)
-			return true;
-	return false;
-}
-
-int home_network_ca(const struct home_network *n, struct identity *out, struct failure *f)
-{
-	struct identity ca;
-	struct text t;
-	int rv;
-
-	if (file_read(n->fd, n->path, "ca.pem", true, PEM_FILE_MAX, &t, f) < 0)
-		return -1;
-	if (!t.data) {
-		fail_error(f, GODWIT_E_NOT_FOUND, "ca.pem");
-		fail_message(f, "the key of a CA of %s is not in this home", n->label);
-		fail_hint(f, "the same in the home where the network was made");
-		return -1;
-	}
-	rv = identity_from_pem(&ca, t.data, t.len);
-	text_free(&t);
-	if (rv < 0)
-		return damaged(n, "ca.pem", error_text(rv), f);
-	if (n->manifest.len && is_ca(n, ca.key)) {
-		*out = ca;
-		rv = 0;
-	} else {
-		rv = damaged(n, "ca.pem", "the key is that of no CA of this network", f);
-	}
-	identity_wipe(&ca);
-	return rv;
 }
 
 int home_network_invite(const struct home_network *n, struct invite *out, struct failure *f)
@@ -475,7 +420,7 @@ int home_network_invite(const struct home_network *n, struct invite *out, struct
 	t.data[strcspn(t.data, " \r\n")] = '\0';
 	rv = invite_parse(out, t.data);
 	text_free(&t);
-	return rv < 0 ? damaged(n, "invite", error_text(rv), f) : 0;
+	return rv < 0 ? home_network_damaged(n, "invite", error_text(rv), f) : 0;
 }
 
 /* --- its beacons --- */

@@ -3,7 +3,8 @@
  *	manifest      the signed bytes; absent after joining by an invite, until one is seen
  *	chain         this node's certificate chain; absent when the network is only trusted
  *	known/        chains of other members: a file each, named by the address
- *	ca.pem        the key of a CA: where the network was made, or of a further CA; secret
+ *	ca.pem        the key of a CA: where the network was made, or of a further CA, which may
+ *	              not be endorsed yet, or revoked; secret
  *	invite        the word that we joined by, for renewal; secret
  *	ledger.jsonl  beside a CA key: what it has signed
  *
@@ -56,6 +57,9 @@ int home_network_find(struct home_network *n, const struct home *h, const char *
 int home_network_by_key(struct home_network *n, const struct home *h, const uint8_t key[KEY_SIZE],
 			struct failure *f);
 void home_network_close(struct home_network *n); /* twice is as good */
+/* A failure that says so of one of its files. */
+int home_network_damaged(const struct home_network *n, const char *name, const char *why,
+			 struct failure *f);
 
 /* A new one: begin, save its files, commit.  Closing it without commit leaves nothing. */
 int home_network_begin(struct home_network *n, const struct home *h, const char *label,
@@ -69,9 +73,24 @@ int home_network_save_chain(struct home_network *n, const uint8_t *chain, size_t
 int home_network_save_ca(struct home_network *n, const struct identity *ca, struct failure *f);
 int home_network_save_invite(struct home_network *n, const char *word, struct failure *f);
 
+/* What the key in ca.pem may do, as far as the manifest here tells. */
+enum home_ca {
+	HOME_CA_NONE,    /* there is no file */
+	HOME_CA_WAITING, /* not endorsed */
+	HOME_CA_REVOKED,
+	HOME_CA_FURTHER,
+	HOME_CA_NETWORK, /* it is the network's own */
+};
+
+/* "waiting", "revoked", ...; "none". */
+const char *home_ca_name(enum home_ca state);
+/* *key is set unless there is none. */
+int home_network_ca_state(const struct home_network *n, enum home_ca *state, uint8_t key[KEY_SIZE],
+			  struct failure *f);
+/* One that may sign.  Also when it cannot be told: who uses it is told why. */
 bool home_network_holds_ca(const struct home_network *n);
 bool home_network_holds_invite(const struct home_network *n);
-/* Wipe it.  Without one, or one that is no CA of this network: a failure. */
+/* Wipe it.  Without one, or one that may not sign: a failure. */
 int home_network_ca(const struct home_network *n, struct identity *out, struct failure *f);
 int home_network_invite(const struct home_network *n, struct invite *out, struct failure *f);
 
@@ -92,11 +111,12 @@ int home_network_save_known(const struct home_network *n, const uint8_t key[KEY_
 			    const uint8_t *chain, size_t len, struct failure *f);
 
 /* --- the ledger: an array of objects, oldest first ---
- * {"at":S,"what":"member","address","serial":HEX,"name","groups":[],"until":S}
- * {"at":S,"what":"invite","address","serial":HEX,"names":[],"prefixes":[],"groups":[],"longest":S,
- *  "ephemeral":BOOL,"until":S}; the address is that of the invite's own key
+ * {"at":S,"what":"member","ca","address","serial":HEX,"name","groups":[],"until":S}
+ * {"at":S,"what":"invite","ca","address","serial":HEX,"names":[],"prefixes":[],"groups":[],"longest":S,
+ *  "ephemeral":BOOL,"until":S}; the address is that of the invite's own key, ca the key that has signed
  * {"at":S,"what":"revoke","address" or "serial"}; of a member that was known with what `members` said of
- * it: "serial", "name", "groups", "until", "by", "invite" */
+ * it: "serial", "name", "groups", "until", "by", "invite", "ca"
+ * {"at":S,"what":"endorse","address"} */
 
 json_t *home_network_ledger(const struct home_network *n, struct failure *f); /* NULL: failure */
 /* Takes the entry over. */

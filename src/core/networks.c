@@ -232,9 +232,14 @@ struct principal networks_principal(const uint8_t *key, const struct credential 
 
 static void refresh_self(struct node *n, struct network *w, uint32_t now_s)
 {
+	struct member self;
+
 	if (!w->is_member)
 		return;
-	w->self_state = member_still(&w->self, &w->manifest, now_s);
+	/* All of it: it may be from before there was a manifest. */
+	w->self_state = member_own(&self, w->self.chain, w->self.len, &w->manifest, now_s);
+	if (w->self_state == TRUST_OK)
+		w->self = self;
 	if (w->self_state == TRUST_OK)
 		wake_at(n, w->self.not_after);
 	else if (w->self_state == TRUST_EARLY)
@@ -306,7 +311,7 @@ static enum trust_refusal set_self(struct node *n, struct network *w, const uint
 {
 	struct member self;
 	enum trust_refusal why =
-		member_check(&self, chain, len, &w->manifest, networks_wall_s(n, now));
+		member_own(&self, chain, len, &w->manifest, networks_wall_s(n, now));
 
 	if (why == TRUST_OK && memcmp(self.key, n->identity->key, KEY_SIZE) != 0)
 		why = TRUST_RIGHTS;

@@ -119,6 +119,7 @@ static void describe_member(const struct member *in, godwit_member_info *out)
 	out->not_after = in->not_after;
 	out->ephemeral = in->ephemeral;
 	out->delegated = in->delegated;
+	memcpy(out->ca, in->ca, sizeof(out->ca));
 	out->serial = in->serial;
 	out->invite = in->invite;
 }

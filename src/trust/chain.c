@@ -83,7 +83,7 @@ static const struct wire_certificate *own_link(const struct wire_chain *c)
 }
 
 /* A manifest's CAs all begin in another way. */
-static const uint8_t *find_ca(const struct wire_manifest *m, const uint8_t hint[WIRE_CA_HINT])
+const uint8_t *manifest_ca(const struct wire_manifest *m, const uint8_t hint[WIRE_CA_HINT])
 {
 	if (memcmp(m->network, hint, WIRE_CA_HINT) == 0)
 		return m->network;
@@ -97,7 +97,8 @@ static const uint8_t *find_ca(const struct wire_manifest *m, const uint8_t hint[
 static bool is_revoked(const struct wire_chain *c, const uint8_t *ca,
 		       const struct manifest *manifest)
 {
-	if (memcmp(ca, manifest->m.network, KEY_SIZE) != 0 && manifest_revokes_key(manifest, ca))
+	if (ca && memcmp(ca, manifest->m.network, KEY_SIZE) != 0 &&
+	    manifest_revokes_key(manifest, ca))
 		return true;
 	for (size_t i = 0; i < c->n_links; i++)
 		if (manifest_revokes_key(manifest, c->links[i].key) ||
@@ -106,9 +107,10 @@ static bool is_revoked(const struct wire_chain *c, const uint8_t *ca,
 	return false;
 }
 
-/* All that costs nothing.  *ca: who has to have signed the first link; in the manifest. */
+/* All that costs nothing.  *ca: who has to have signed the first link; in the manifest, or NULL: nobody can
+ * tell, and it `may` be so. */
 static enum trust_refusal check_content(const struct wire_chain *c, const struct manifest *manifest,
-					uint32_t now_s, const uint8_t **ca)
+					uint32_t now_s, bool may, const uint8_t **ca)
 {
 	const struct wire_certificate *own = own_link(c);
 
@@ -117,8 +119,8 @@ static enum trust_refusal check_content(const struct wire_chain *c, const struct
 	if ((own->flags & CERTIFICATE_DELEGATE) ||
 	    (c->n_links > 1 && !(c->links[0].flags & CERTIFICATE_DELEGATE)))
 		return TRUST_DEPTH;
-	*ca = find_ca(&manifest->m, c->ca);
-	if (!*ca)
+	*ca = manifest_ca(&manifest->m, c->ca);
+	if (!*ca && !may)
 		return TRUST_SIGNER;
 	if (c->n_links > 1 && !within_rights(&c->links[0], own))
 		return TRUST_RIGHTS;
@@ -141,8 +143,8 @@ static bool signatures_valid(const struct wire_chain *c, const uint8_t *ca)
 		size_t len = c->signed_part[i].len;
 
 		memcpy(message + WIRE_KEY_SIZE, c->signed_part[i].data, len);
-		if (!signature_valid(signer, CERTIFICATE_CONTEXT, message, WIRE_KEY_SIZE + len,
-				     c->links[i].signature))
+		if (signer && !signature_valid(signer, CERTIFICATE_CONTEXT, message,
+					       WIRE_KEY_SIZE + len, c->links[i].signature))
 			return false;
 		signer = c->links[i].key;
 	}
@@ -176,19 +178,19 @@ static void set_member(struct member *out, const struct wire_chain *c, const uin
 		memcpy(out->name, own->names[0], sizeof(out->name));
 	out->n_groups = own->n_groups;
 	memcpy(out->groups, own->groups, sizeof(out->groups));
-	memcpy(out->ca, ca, KEY_SIZE);
-	memcpy(out->signer, out->delegated ? c->links[0].key : ca, KEY_SIZE);
+	memcpy(out->ca, ca ? ca : c->ca, ca ? KEY_SIZE : WIRE_CA_HINT);
+	memcpy(out->signer, out->delegated ? c->links[0].key : out->ca, KEY_SIZE);
 }
 
-enum trust_refusal member_check(struct member *out, const uint8_t *chain, size_t len,
-				const struct manifest *manifest, uint32_t now_s)
+static enum trust_refusal check(struct member *out, const uint8_t *chain, size_t len,
+				const struct manifest *manifest, uint32_t now_s, bool may)
 {
 	struct wire_chain c;
 	const uint8_t *ca = NULL;
 	enum trust_refusal why = decode(&c, chain, len);
 
 	if (!why)
-		why = check_content(&c, manifest, now_s, &ca);
+		why = check_content(&c, manifest, now_s, may, &ca);
 	if (why)
 		return why;
 	if (!signatures_valid(&c, ca))
@@ -197,6 +199,18 @@ enum trust_refusal member_check(struct member *out, const uint8_t *chain, size_t
 	memcpy(out->chain, chain, len);
 	out->len = len;
 	return TRUST_OK;
+}
+
+enum trust_refusal member_check(struct member *out, const uint8_t *chain, size_t len,
+				const struct manifest *manifest, uint32_t now_s)
+{
+	return check(out, chain, len, manifest, now_s, false);
+}
+
+enum trust_refusal member_own(struct member *out, const uint8_t *chain, size_t len,
+			      const struct manifest *manifest, uint32_t now_s)
+{
+	return check(out, chain, len, manifest, now_s, manifest->len == 0);
 }
 
 /* Another manifest may have another CA that begins in the same way. */
@@ -208,7 +222,7 @@ enum trust_refusal member_still(const struct member *m, const struct manifest *m
 	enum trust_refusal why = decode(&c, m->chain, m->len);
 
 	if (!why)
-		why = check_content(&c, manifest, now_s, &ca);
+		why = check_content(&c, manifest, now_s, false, &ca);
 	if (why)
 		return why;
 	return memcmp(ca, m->ca, KEY_SIZE) == 0 ? TRUST_OK : TRUST_SIGNER;

@@ -62,6 +62,8 @@ enum trust_refusal manifest_take(struct manifest *out, const uint8_t *data, size
 void manifest_clear(struct manifest *m); /* zeroed memory is clear */
 bool manifest_revokes_key(const struct manifest *m, const uint8_t key[KEY_SIZE]);
 bool manifest_revokes_serial(const struct manifest *m, uint64_t serial);
+/* The CA whose key begins so: in *m.  NULL: none. */
+const uint8_t *manifest_ca(const struct wire_manifest *m, const uint8_t hint[WIRE_CA_HINT]);
 /* The network key's endorsement of a further CA. */
 void ca_endorse(const struct identity *network, const uint8_t ca[KEY_SIZE],
 		uint8_t signature[SIGNATURE_SIZE]);
@@ -92,6 +94,10 @@ int certificate_sign(struct wire_certificate *c, const uint8_t network[KEY_SIZE]
  * Never TRUST_SERIAL: that is for who remembers members. */
 enum trust_refusal member_check(struct member *out, const uint8_t *chain, size_t len,
 				const struct manifest *manifest, uint32_t now_s);
+/* The same of this node's own chain: before a manifest is here, its CA may be a further one that nobody can
+ * tell yet (m->ca is its first bytes), and others will check it. */
+enum trust_refusal member_own(struct member *out, const uint8_t *chain, size_t len,
+			      const struct manifest *manifest, uint32_t now_s);
 /* Again, at another time or after another manifest; the signatures are not looked at again. */
 enum trust_refusal member_still(const struct member *m, const struct manifest *manifest,
 				uint32_t now_s);

@@ -344,6 +344,7 @@ def test_contract_completion(w):
     assert complete("godwit beacon --tls-listen none --al") == ["--allow"]
     assert complete("godwit up --relay-only --beac") == ["--beacon"]
     assert complete("godwit network re") == ["revoke", "renew"]
+    assert complete("godwit network en") == ["endorse"] and complete("godwit network c") == ["create", "ca"]
     assert complete("godwit network invite --name-p") == ["--name-prefix"]
     Node(w.a, "ca").ok("network", "create", "acme")
     for home in (f" --home {w.dir}/home-ca", f" --home={w.dir}/home-ca"):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """godwit network: what works on the files of a home, without a node that runs."""
+import base64
+import hashlib
 import json
 import os
 import re
@@ -21,15 +23,18 @@ CERTIFICATE = {"address": TEXT, "name": TEXT, "groups": list, "serial": TEXT, "v
                "ephemeral": FLAG, "valid": FLAG, "refusal": MAYBE_TEXT}
 SHOW = {"label": TEXT, "network": TEXT, "name": TEXT, "cas": [TEXT], "manifest": (MANIFEST, None), "beacons": list,
         "revoked": {"keys": NUMBER, "serials": NUMBER}, "certificate": (CERTIFICATE, None), "ca_key": FLAG,
+        "ca": ({"address": MAYBE_TEXT, "state": TEXT}, None),
         "invite": ({"expires": NUMBER, "valid": FLAG}, None)}
-INVITE = {"v": NUMBER, "network": TEXT, "label": TEXT, "address": TEXT, "serial": TEXT, "names": list, "prefixes": list, "groups": list,
+INVITE = {"v": NUMBER, "network": TEXT, "label": TEXT, "ca": TEXT, "address": TEXT, "serial": TEXT, "names": list, "prefixes": list, "groups": list,
           "ephemeral": FLAG, "lifetime_s": NUMBER, "valid_until": NUMBER, "revoked": FLAG, "state": TEXT, "invite": TEXT}
 MEMBERSHIP = {"v": NUMBER, "network": TEXT, "label": TEXT, "address": TEXT, "serial": TEXT, "name": TEXT, "groups": list, "ephemeral": FLAG,
               "valid_until": NUMBER, "membership": TEXT}
 MEMBER = {"address": TEXT, "name": TEXT, "groups": list, "serial": TEXT, "valid_until": NUMBER, "by": TEXT, "invite": MAYBE_TEXT,
-          "revoked": FLAG, "state": TEXT}
+          "ca": MAYBE_TEXT, "revoked": FLAG, "state": TEXT}
 MEMBERS = {"v": NUMBER, "network": TEXT, "label": TEXT, "members": [MEMBER], "invites": list}
-REVOKED = {"v": NUMBER, "network": TEXT, "label": TEXT, "sequence": NUMBER, "already": FLAG, "address": MAYBE_TEXT, "serial": MAYBE_TEXT,
+CA = {"v": NUMBER, "network": TEXT, "label": TEXT, "address": TEXT, "state": TEXT, "made": FLAG}
+ENDORSED = {"v": NUMBER, "network": TEXT, "label": TEXT, "sequence": NUMBER, "already": FLAG, "address": TEXT}
+REVOKED = {"v": NUMBER, "network": TEXT, "label": TEXT, "sequence": NUMBER, "already": FLAG, "ca": FLAG, "address": MAYBE_TEXT, "serial": MAYBE_TEXT,
            "name": TEXT, "invite": MAYBE_TEXT}
 
 
@@ -380,6 +385,145 @@ def test_network_time_passes(w):
     good(node, "join", good(ca, "export"))
     good(node, "join", older)  # no news, and no harm
     assert show(node)["revoked"]["keys"] == 1
+
+
+def trusting(host, name, ca):
+    node = Node(host, name)
+    good(node, "join", good(ca, "export"))
+    return node
+
+
+def held(node):
+    """What the CA key of a home is to the network; whether it signs."""
+    shown = show(node)
+    assert shown["ca_key"] == (shown["ca"] is not None and shown["ca"]["state"] in ("network", "further")), shown
+    return shown["ca"] and shown["ca"]["state"]
+
+
+def test_network_further_ca(w):
+    """A second home makes a key, the first endorses it, the second signs, the first takes it away."""
+    ca, second, node = created(w, "--name", "admin"), Node(w.b, "second"), Node(w.b, "node")
+    joined(second, good(ca, "invite"))
+    good(second, "join", good(ca, "export"))
+    assert held(ca) == "network" and held(second) is None
+    r = network(second, "ca")
+    path = f"{second.home}/networks/acme/ca.pem"
+    assert r.code == 0 and re.fullmatch(rf"{ADDRESS}\n", r.out), r
+    key = r.out.strip()
+    assert r.err == f"godwit: made a key in {path}; it signs once it is endorsed\n  try: where the network's own key is: " \
+                    f"godwit network endorse {key}\n", r.err
+    again = shape(second, CA, "ca", "acme")
+    assert (again["address"], again["state"], again["made"]) == (key, "waiting", False), again
+    assert held(second) == "waiting" and f"a CA that is not endorsed ({key}), an invite" in good(second, "show", "acme")
+    assert good(second, "show").splitlines()[1].endswith("  waiting")
+    refused(second, "is not endorsed yet", "invite")
+    refused(second, "is not endorsed yet", "revoke", ca.address)
+    serial = show(second)["certificate"]["serial"]
+    good(second, "renew")  # by the invite, all the same
+    assert show(second)["certificate"]["serial"] != serial and show(second)["certificate"]["by"] == "invite"
+
+    r = network(ca, "endorse", key)
+    assert r.code == 0 and r.out == f"Endorsed {key}\n" and "godwit network export acme" in r.err, r
+    sequence = show(ca)["manifest"]["sequence"]
+    assert network(ca, "endorse", "acme", key).out == f"Already endorsed: {key}\n"
+    again = shape(ca, ENDORSED, "endorse", key)
+    assert again["already"] and again["address"] == key and again["sequence"] == sequence == show(ca)["manifest"]["sequence"], again
+    assert show(ca)["cas"][1:] == [key] and f"further CA   {key}" in good(ca, "show", "acme")
+    refused(second, "is not endorsed yet", "invite")  # as far as it knows
+    good(second, "join", good(ca, "export"))
+    assert held(second) == "further" and f"the key of a further CA ({key})" in good(second, "show", "acme")
+    assert good(second, "show").splitlines()[1].endswith("  yes")
+    r = network(second, "ca")
+    assert (r.code, r.out, r.err) == (0, f"{key}\n", ""), r
+
+    # Who has never met the second home checks what it has signed.
+    other = trusting(w.a, "other", ca)
+    word = good(second, "invite", "--for", node.address, "--name", "web", "--group", "g")
+    good(node, "join", word)
+    assert show(node)["certificate"]["valid"] and show(node)["certificate"]["by"] == "ca", show(node)
+    rows = {m["address"]: m for m in shape(second, MEMBERS, "members")["members"]}
+    assert rows[node.address]["ca"] == key and re.search(rf"CA {key[:5]}\S+ +valid", good(second, "members")), rows
+    invite = shape(second, INVITE, "invite", "--group", "g")
+    assert invite["ca"] == key, invite
+    joined(other, invite["invite"])
+    assert show(other)["certificate"]["valid"] and show(other)["certificate"]["groups"] == ["g"], show(other)
+    good(second, "renew")
+    assert show(second)["manifest"]["signer"] == key and show(second)["certificate"]["by"] == "ca", show(second)
+    good(second, "revoke", ca.address)
+    good(ca, "join", good(second, "export"))
+    assert show(ca)["manifest"]["signer"] == key and show(ca)["certificate"]["refusal"] == "it is revoked", show(ca)
+    refused(second, "the CA here: it cannot revoke itself", "revoke", key)
+
+    out = good(ca, "revoke", key)
+    assert out == f"Revoked {key}\nIt was a CA: what it has signed counts no more.", out
+    assert show(ca)["cas"][1:] == [] and show(ca)["revoked"]["keys"] == 2
+    assert good(ca, "revoke", key).startswith(f"Already revoked: {key}")
+    for home in (second, node, other):
+        r = network(home, "join", good(ca, "export"))
+        assert r.code == 0 and "its signer is no CA of the network" in r.err, r
+        assert not show(home)["certificate"]["valid"], show(home)
+    refused(node, "its signer is no CA", "join", word)
+    other.env["I"] = invite["invite"]
+    refused(other, "the invite: its signer is no CA", "join", "env:I")
+    assert {m["address"]: m["state"] for m in shape(second, MEMBERS, "members")["members"]}[node.address] == "revoked"
+    assert held(second) == "revoked" and good(second, "show").splitlines()[1].endswith("  revoked")
+    for argv in (("invite",), ("revoke", node.address), ("ca",)):
+        refused(second, "is revoked", *argv)
+    refused(ca, "this network has revoked that key", "endorse", key)
+    # A new key in its place.
+    os.unlink(path)
+    good(ca, "endorse", good(second, "ca"))
+    good(second, "join", good(ca, "export"))
+    assert held(second) == "further" and good(second, "invite")
+    modes(second.home)
+
+
+def like(key):
+    """Another key that begins as this one does, and might be one."""
+    raw = bytearray(base64.b32decode(key.upper()))
+    while True:
+        raw[20] = (raw[20] + 1) % 256
+        raw[33:] = hashlib.sha256(b"godwit address v1" + raw[:33]).digest()[:2]
+        yield base64.b32encode(raw).decode().lower().rstrip("=")
+
+
+def test_network_endorse_is_checked(w):
+    """What endorse and ca refuse."""
+    ca = created(w, "--name", "admin")
+    second = trusting(w.b, "second", ca)
+    keys = [good(second, "ca")]
+    for i in range(3):
+        keys.append(good(trusting(w.b, f"home{i}", ca), "ca"))
+    for argv in (("endorse",), ("endorse", "a", "b", "c"), ("endorse", keys[0][:-1]), ("endorse", changed(keys[0], 20)), ("endorse", "nobody"),
+                 ("endorse", show(ca)["network"]), ("endorse", keys[0], "--name", "x"), ("ca", "a", "b"), ("ca", "--lifetime", "1d")):
+        two_lines(network(ca, *argv), 2)
+    refused(ca, "that is the address of a node", "endorse", ca.address, code=2)
+    refused(ca, 'no network "other"', "endorse", "other", keys[0])
+    refused(ca, 'no network "other"', "ca", "other")
+    refused(Node(w.b, "empty"), "this home has no network", "ca")
+    refused(Node(w.b, "empty"), "this home has no network", "endorse", keys[0])
+    for home in (second, trusting(w.b, "none", ca)):
+        refused(home, "only the network's own key endorses", "endorse", keys[1])
+    # The network's key and those of CAs differ in their first bytes.
+    own = show(ca)["cas"][0]
+    assert network(ca, "endorse", own).out == f"Already endorsed: {own}\n"
+    for first in (own, keys[0]):
+        if first != own:
+            good(ca, "endorse", first)
+        twin = next(k for k in like(first) if "is no key" not in network(ca, "endorse", k).err)
+        refused(ca, "the same first four bytes", "endorse", twin)
+    good(second, "join", good(ca, "export"))
+    refused(second, "only the network's own key endorses", "endorse", keys[1])
+    for key in keys[1:3]:
+        good(ca, "endorse", key)
+    sequence = show(ca)["manifest"]["sequence"]
+    refused(ca, "acme has 3 further CAs, and no room for more", "endorse", keys[3])
+    assert show(ca)["manifest"]["sequence"] == sequence and show(ca)["cas"][1:] == keys[:3]
+    good(ca, "revoke", keys[1])
+    good(ca, "endorse", keys[3])
+    assert sorted(show(ca)["cas"][1:]) == sorted([keys[0], *keys[2:]]), show(ca)
+    at(ca, -DAY)
+    refused(ca, "the clock of this machine is wrong", "endorse", keys[1])
 
 
 def test_network_damage(w):

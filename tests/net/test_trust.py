@@ -325,6 +325,73 @@ def test_trust_revocation_by_beacon(w):
     assert server.status()["networks"][0]["sequence"] == ca.status()["networks"][0]["sequence"]
 
 
+# --- further CAs ---
+
+
+def shown(node):
+    return json.loads(node.ok("network", "show", "acme", "--json"))
+
+
+def test_trust_further_ca(w):
+    """Whom a further CA invites uses a service, until that CA is taken away: then its session ends, and who joins so gets in no more."""
+    beacon, server = beacon_and_ca(w, "--name", "server")
+    helper(w.a, "drip", 7000, 50)
+    server.up("--expose", "drip=7000", "--allow", "group:dev@acme")
+    second = member(w.b, server, "second", "--group", "dev").up()
+    assert second.ok("ping", "server.acme", "-c", "1")
+    key = second.ok("network", "ca")
+    server.ok("network", "endorse", key)
+    wait(lambda: shown(second)["ca_key"], 10, "the endorsement to come")
+    words = [second.ok("network", "invite", "--group", "dev", "--name", name) for name in ("laptop", "late")]
+    second.process.stop()  # nobody needs it
+    laptop, late = Node(w.b, "laptop"), Node(w.b, "late")
+    for node, word in zip((laptop, late), words):
+        node.ok("network", "join", "-", "--name", node.name, data=word)
+    reader = drip_reader(laptop, "server.acme/drip")
+    seen = {m["name"]: m for m in json.loads(server.ok("network", "members", "--json"))["members"] if m["seen"]}
+    assert seen["laptop"]["ca"] == key and seen["laptop"]["by"] == "invite", seen
+    at = time.monotonic()
+    server.ok("network", "revoke", key)
+    assert reader.wait(5) == 5 and time.monotonic() - at < 2, reader.err()
+    ended = wait(lambda: entries(server, event="end", service="drip"), 5, "the end in the audit log")[0]
+    assert ended["why"] and ended["who"] == laptop.address, ended
+    r = late.run("connect", "server.acme/drip", data="", seconds=60)
+    assert r.code in (4, 5) and r.out == "", r
+    second.up()
+    wait(lambda: shown(second)["ca"]["state"] == "revoked", 10, "the second home to be told")
+    two_lines(second.run("network", "invite"), 1)
+
+
+def test_trust_two_cas(w):
+    """A CA that was away does not undo by itself what another one has revoked; when people make it, that is told until it is mended."""
+    w.forwarding(False)
+    beacon, ca = Beacon(w), clock(Node(w.a, "ca"), -55)
+    ca.env["GODWIT_BEACON"] = beacon.text
+    ca.ok("network", "create", "acme", "--name", "ca", "--lifetime", "60")
+    second, gone = Node(w.b, "second"), Node(w.b, "gone").address
+    second.ok("network", "join", ca.ok("network", "invite", "--for", second.address))
+    ca.ok("network", "endorse", second.ok("network", "ca"))
+    second.ok("network", "join", ca.ok("network", "export"))
+    clock(ca, 0).ok("network", "revoke", gone)
+    ca.up("--allow", "network:acme")
+    second.up()  # its manifest has expired, or nearly
+    wait(lambda: of_acme(second)["sequence"] == of_acme(ca)["sequence"], 10, "the news of the beacon")
+    assert shown(ca)["manifest"]["signer"] == shown(ca)["cas"][0] and shown(second)["revoked"]["keys"] == 1, shown(ca)
+    second.process.stop()
+    again = Node(w.b, "again").address
+    ca.ok("network", "revoke", again)
+    second.ok("network", "renew")
+    second.up()
+    second.ok("ping", "ca.acme", "-c", "1")
+    wait(lambda: warnings(ca), 10, "the warning")
+    signer = shown(second)["ca"]["address"]
+    text = f"the manifest of acme no longer revokes {again}: {signer} has signed it on an older one"
+    assert warnings(ca) == [text] and f"godwit: {text}\n  try: where a CA's key is: godwit network revoke acme {again}\n" in ca.process.err()
+    ca.ok("network", "revoke", again)
+    wait(lambda: warnings(ca) == [], 5, "the warning to end")
+    assert shown(ca)["revoked"]["keys"] == 2, shown(ca)
+
+
 # --- time ---
 
 
@@ -367,6 +434,101 @@ def test_trust_renewal(w):
     count = reader.out().count("\n")
     wait(lambda: reader.out().count("\n") > count + 20, 10, "the stream to go on")
     assert warnings(client) == [], warnings(client)
+
+
+def of_acme(node):
+    return node.status()["networks"][0]
+
+
+def short_lived(node, ca, seconds, *flags):
+    """A certificate for a minute by a CA, signed that long ago, so that half of it is over soon."""
+    clock(ca, -seconds)
+    word = ca.ok("network", "invite", "--for", node.address, "--lifetime", "60", "--name", node.name, *flags)
+    clock(ca, 0)
+    node.ok("network", "join", word)
+
+
+def test_trust_renewal_by_ca(w):
+    """Where the key of a CA is, the node signs its certificate and the manifest anew before they expire; its members get both."""
+    w.forwarding(False)
+    beacon, server = Beacon(w), clock(Node(w.a, "server"), -21)
+    server.env["GODWIT_BEACON"] = beacon.text
+    server.ok("network", "create", "acme", "--no-member", "--lifetime", "60")
+    short_lived(server, server, 24)
+    helper(w.a, "drip", 7000, 50)
+    server.up("--expose", "drip=7000", "--allow", "group:dev@acme")
+    client = member(w.b, server, "client", "--group", "dev").up()
+    reader = drip_reader(client, "server.acme/drip")
+    wait(lambda: of_acme(client)["sequence"], 5, "the manifest")
+    before, told = of_acme(server), of_acme(client)
+    assert told["sequence"] == before["sequence"] and before["expires"] - time.time() < 40, (before, told)
+    wait(lambda: of_acme(server)["member"]["expires"] > before["member"]["expires"] + 15, 15, "the certificate to be renewed")
+    wait(lambda: of_acme(server)["expires"] > before["expires"] + 15, 10, "the manifest to be renewed")
+    assert time.time() < before["expires"] - 15 and time.time() < before["member"]["expires"] - 15
+    wait(lambda: of_acme(client)["sequence"] == of_acme(server)["sequence"] > told["sequence"], 5, "the member to get it")
+    assert shown(server)["certificate"]["by"] == "ca" and shown(server)["certificate"]["valid"], shown(server)
+    count = reader.out().count("\n")
+    wait(lambda: reader.out().count("\n") > count + 5, 10, "the stream to go on")
+    for node in (server, client):
+        assert warnings(node) == [] and node.process.err() == "", (warnings(node), node.process.err())
+
+
+def test_trust_renewal_by_a_further_ca(w):
+    """What cannot be renewed is told, and no more when the node has become a CA."""
+    beacon, ca = beacon_and_ca(w)
+    ca.up("--allow", "network:acme")
+    node = Node(w.b, "node")
+    short_lived(node, ca, 31)
+    node.up()
+    wait(lambda: warnings(node), 5, "the warning")
+    text = rf"this node's certificate of acme expires at {DATE}, and cannot be renewed: neither an invite nor the key of a CA is here"
+    assert re.fullmatch(text, warnings(node)[0]) and len(re.findall(text, node.process.err())) == 1, (warnings(node), node.process.err())
+    assert f"warning: {warnings(node)[0]}" in node.ok("status")
+    until = of_acme(node)["member"]["expires"]
+    key = node.ok("network", "ca")
+    node.ok("ping", "ca.acme", "-c", "1")  # it will be told at once
+    ca.ok("network", "endorse", key)
+    wait(lambda: of_acme(node)["member"]["expires"] > until + 15 and warnings(node) == [], until - time.time(), "the renewal")
+    assert shown(node)["certificate"]["valid"], shown(node)
+
+
+def test_trust_renewal_is_not_possible(w):
+    """A manifest that nobody renews is told, and locks nobody out; nor does a CA's key that cannot be read."""
+    w.forwarding(False)
+    beacon, ca = Beacon(w), clock(Node(w.a, "ca"), -37)
+    ca.env["GODWIT_BEACON"] = beacon.text
+    ca.ok("network", "create", "acme", "--no-member", "--lifetime", "60")
+    server, client = Node(w.a, "server"), Node(w.b, "client")
+    for node in (server, client):
+        node.ok("network", "join", ca.ok("network", "invite", "--for", node.address, "--name", node.name, "--group", "dev"))
+    helper(w.a, "drip", 7000, 50)
+    serve = ("--expose", "drip=7000", "--allow", "group:dev@acme")
+    server.up(*serve)
+    assert warnings(server) == [], warnings(server)
+    reader = drip_reader(client, "server.acme/drip")
+    wait(lambda: warnings(server), 15, "a warning while there is time")
+    text = rf"the manifest of acme expires at {DATE}"
+    hint = "\n  try: where the key of its CA is: godwit up, or godwit network renew acme\n"
+    assert re.fullmatch(text, warnings(server)[0]) and re.search(text + hint, server.process.err()), server.process.err()
+    assert f"warning: {warnings(server)[0]}" in server.ok("status") and reader.running(), reader.err()
+    reader.stop()
+    server.process.stop()
+    for node in (server, client):
+        clock(node, 60)
+    server.up(*serve)
+    text = rf"the manifest of acme has expired \(it goes on to count\): {DATE}"
+    assert re.fullmatch(text, warnings(server)[0]) and re.search(text, server.process.err()), server.process.err()
+    drip_reader(client, "server.acme/drip")
+
+    pem = os.path.join(ca.home, "networks", "acme", "ca.pem")
+    os.chmod(pem, 0o640)
+    clock(ca, 60)
+    ca.up()
+    text = rf"the manifest of acme has expired \(it goes on to count\): {DATE}, and cannot be renewed: .*others may read"
+    assert re.match(text, warnings(ca)[0]) and re.search(text, ca.process.err()), (warnings(ca), ca.process.err())
+    os.chmod(pem, 0o600)
+    ca.process.signal(signal.SIGHUP)
+    wait(lambda: warnings(ca) == [], 5, "the manifest to be renewed")
 
 
 def test_trust_clocks(w):

@@ -477,7 +477,6 @@ static void damaged_files_are_explained(void **state)
 
 static void damaged_secrets_are_explained(void **state)
 {
-	char pem[IDENTITY_PEM_MAX];
 	struct identity key;
 	struct invite i;
 
@@ -486,10 +485,7 @@ static void damaged_secrets_are_explained(void **state)
 	write_file("home/networks/acme/ca.pem", "x", 1, 0600);
 	assert_int_equal(home_network_ca(&n, &key, &f), -1);
 	assert_failure(EXIT_FAILED, "format", "acme/ca.pem is damaged");
-	identity_to_pem(&other, pem);
-	write_file("home/networks/acme/ca.pem", pem, strlen(pem), 0600);
-	assert_int_equal(home_network_ca(&n, &key, &f), -1);
-	assert_failure(EXIT_FAILED, "format", "that of no CA of this network");
+	assert_true(home_network_holds_ca(&n)); /* it was meant to sign */
 	write_file("home/networks/acme/invite", "iabc", 4, 0600);
 	assert_int_equal(home_network_invite(&n, &i, &f), -1);
 	assert_failure(EXIT_FAILED, "format", "acme/invite is damaged");
@@ -563,24 +559,88 @@ static void network_without_a_manifest_is_one(void **state)
 	home_network_close(&n);
 }
 
+/* The next manifest: whether it names `other` as a CA, and revokes it. */
+static void save_next(bool endorses, bool revokes)
+{
+	struct wire_manifest m = { .sequence = n.manifest.m.sequence + 1,
+				   .issued = NOW,
+				   .expires = NOW + 1000,
+				   .name = "acme",
+				   .n_cas = endorses,
+				   .revoked_keys = other.key,
+				   .n_revoked_keys = revokes };
+	struct manifest next = { 0 };
+
+	memcpy(m.network, ca.key, KEY_SIZE);
+	memcpy(m.cas[0].key, other.key, KEY_SIZE);
+	ca_endorse(&ca, other.key, m.cas[0].signature);
+	assert_int_equal(manifest_sign(&next, &m, &ca), 0);
+	assert_int_equal(home_network_save_manifest(&n, &next, &f), 0);
+}
+
+static void assert_state(enum home_ca wanted, const struct identity *of)
+{
+	enum home_ca got = HOME_CA_NONE;
+	uint8_t key[KEY_SIZE];
+
+	assert_int_equal(home_network_ca_state(&n, &got, key, &f), 0);
+	assert_int_equal(got, wanted);
+	assert_memory_equal(key, of->key, KEY_SIZE);
+}
+
+/* Only a key that the manifest names, and does not revoke, signs. */
 static void further_ca_is_a_ca(void **state)
 {
-	struct wire_manifest m = {
-		.sequence = 6, .issued = NOW, .expires = NOW + 1000, .name = "acme", .n_cas = 1
+	static const struct {
+		bool endorses, revokes;
+		enum home_ca is;
+		const char *why;
+	} ROWS[] = {
+		{ false, false, HOME_CA_WAITING, "is not endorsed yet" },
+		{ true, false, HOME_CA_FURTHER, NULL },
+		{ true, true, HOME_CA_REVOKED, "is revoked" },
+		{ false, true, HOME_CA_REVOKED, "is revoked" },
 	};
+	struct identity key;
+
+	(void)state;
+	make_network("acme");
+	assert_state(HOME_CA_NETWORK, &ca);
+	assert_int_equal(home_network_save_ca(&n, &other, &f), 0);
+	for (size_t i = 0; i < COUNT(ROWS); i++) {
+		bool signs = ROWS[i].why == NULL;
+
+		save_next(ROWS[i].endorses, ROWS[i].revokes);
+		assert_state(ROWS[i].is, &other);
+		assert_int_equal(home_network_holds_ca(&n), signs);
+		assert_int_equal(home_network_ca(&n, &key, &f), signs ? 0 : -1);
+		if (signs)
+			assert_memory_equal(&key, &other, sizeof(key));
+		else
+			assert_failure(EXIT_FAILED, "denied", ROWS[i].why);
+	}
+	home_network_close(&n);
+}
+
+/* A further CA may say that the network key is revoked, and nobody listens. */
+static void network_key_signs_for_ever(void **state)
+{
+	struct wire_manifest m = { .sequence = 6,
+				   .issued = NOW,
+				   .expires = NOW + 1000,
+				   .name = "acme",
+				   .revoked_keys = ca.key,
+				   .n_revoked_keys = 1 };
 	struct manifest next = { 0 };
 	struct identity key;
 
 	(void)state;
 	make_network("acme");
 	memcpy(m.network, ca.key, KEY_SIZE);
-	memcpy(m.cas[0].key, other.key, KEY_SIZE);
-	ca_endorse(&ca, other.key, m.cas[0].signature);
-	assert_int_equal(manifest_sign(&next, &m, &other), 0);
+	assert_int_equal(manifest_sign(&next, &m, &ca), 0);
 	assert_int_equal(home_network_save_manifest(&n, &next, &f), 0);
-	assert_int_equal(home_network_save_ca(&n, &other, &f), 0);
+	assert_state(HOME_CA_NETWORK, &ca);
 	assert_int_equal(home_network_ca(&n, &key, &f), 0);
-	assert_memory_equal(&key, &other, sizeof(key));
 	home_network_close(&n);
 }
 
@@ -762,6 +822,7 @@ int main(void)
 		TEST(manifests_of_the_home_are_not_of_the_future),
 		TEST(network_without_a_manifest_is_one),
 		TEST(further_ca_is_a_ca),
+		TEST(network_key_signs_for_ever),
 		TEST(full_disks_lose_nothing),
 		TEST(ledger_grows),
 		TEST(damaged_ledger_is_explained),

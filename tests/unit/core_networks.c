@@ -87,6 +87,71 @@ static void test_member_gets_in(void **state)
 	assert_true(member_has_group(seen, "db"));
 }
 
+/* Node 1 knows a further CA; `knows`: so does node 0, or it has no manifest at all.  A stream, at node 1. */
+static struct stream *by_further_ca(struct world *w, bool knows)
+{
+	struct network_config config = { 0 };
+	struct identity second;
+	struct stream *taken;
+
+	identity_generate(&second);
+	memcpy(w->net.next.cas[0].key, second.key, KEY_SIZE);
+	ca_endorse(&w->net.ca, second.key, w->net.next.cas[0].signature);
+	w->net.next.n_cas = 1;
+	test_manifest(&w->net);
+	join(w, 1, "db", "", DAY);
+	w->len[0] =
+		test_chain_by(&w->net, &second, w->pair.n[0].id.key, "web", "db", DAY, w->chain[0]);
+	config.chain = w->chain[0];
+	config.chain_len = w->len[0];
+	memcpy(config.key, w->net.ca.key, KEY_SIZE);
+	if (knows)
+		test_join(&w->pair, 0, &w->net, w->chain[0], w->len[0]);
+	else
+		assert_int_equal(node_network_set(w->pair.n[0].node, &config, w->pair.now),
+				 TRUST_OK);
+	connected(w, &taken);
+	assert_memory_equal(peer_member(node_peer_next(w->pair.n[1].node, NULL), w->net.ca.key)->ca,
+			    second.key, KEY_SIZE);
+	return taken;
+}
+
+static void test_member_by_a_further_ca(void **state)
+{
+	by_further_ca(*state, true);
+}
+
+/* Who has joined by an invite of it has no manifest yet. */
+static void test_member_before_its_manifest(void **state)
+{
+	struct world *w = *state;
+	struct network_info info;
+
+	by_further_ca(w, false);
+	pair_run(&w->pair, GW_SEC);
+	assert_true(node_network_next(w->pair.n[0].node, NULL, &info));
+	assert_int_equal(info.manifest->m.sequence, w->net.manifest.m.sequence);
+	assert_int_equal(info.self_state, TRUST_OK);
+	assert_memory_equal(info.self->ca, w->net.next.cas[0].key, KEY_SIZE);
+}
+
+/* A further CA that is none any more: its members go at once, whatever else is said of them. */
+static void test_further_ca_is_taken_away(void **state)
+{
+	struct world *w = *state;
+	struct stream *taken = by_further_ca(w, true);
+
+	w->net.next.n_cas = 0;
+	w->net.next.revoked_keys = w->net.next.cas[0].key;
+	w->net.next.n_revoked_keys = 1;
+	test_manifest(&w->net);
+	test_join(&w->pair, 1, &w->net, NULL, 0);
+	pair_run(&w->pair, 10 * GW_MSEC);
+	assert_true(pair_flags(&w->pair, 1, taken) & STREAM_FAILED);
+	pair_run(&w->pair, 2 * GW_SEC);
+	assert_int_equal(node_connections(w->pair.n[1].node), 0);
+}
+
 static void test_another_group_does_not(void **state)
 {
 	join(*state, 0, "web", "front", DAY);
@@ -431,6 +496,9 @@ int main(void)
 		T(test_member_gets_in),
 		T(test_another_group_does_not),
 		T(test_no_certificate),
+		T(test_member_by_a_further_ca),
+		T(test_member_before_its_manifest),
+		T(test_further_ca_is_taken_away),
 		T(test_anothers_certificate),
 		T(test_revocation_ends_a_live_stream),
 		T(test_expiry_ends_a_live_stream),

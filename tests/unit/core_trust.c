@@ -44,12 +44,19 @@ static void add_groups(struct wire_certificate *c, const char *groups)
 size_t test_chain(struct test_network *t, const uint8_t *key, const char *name, const char *groups,
 		  uint32_t lifetime_s, uint8_t out[WIRE_CHAIN_MAX])
 {
+	return test_chain_by(t, &t->ca, key, name, groups, lifetime_s, out);
+}
+
+size_t test_chain_by(struct test_network *t, const struct identity *ca, const uint8_t *key,
+		     const char *name, const char *groups, uint32_t lifetime_s,
+		     uint8_t out[WIRE_CHAIN_MAX])
+{
 	struct wire_chain chain = { .n_links = 1 };
 	struct wire_certificate *c = &chain.links[0];
 	size_t len;
 
 	memcpy(chain.network, t->ca.key, KEY_SIZE);
-	memcpy(chain.ca, t->ca.key, WIRE_CA_HINT);
+	memcpy(chain.ca, ca->key, WIRE_CA_HINT);
 	memcpy(c->key, key, KEY_SIZE);
 	c->serial = ++t->serial;
 	c->not_before = TEST_WALL_S;
@@ -57,7 +64,7 @@ size_t test_chain(struct test_network *t, const uint8_t *key, const char *name, 
 	if (*name)
 		snprintf(c->names[c->n_names++], sizeof(c->names[0]), "%s", name);
 	add_groups(c, groups);
-	assert_int_equal(certificate_sign(c, chain.network, &t->ca), 0);
+	assert_int_equal(certificate_sign(c, chain.network, ca), 0);
 	len = wire_chain_encode(out, &chain);
 	assert_true(len > 0);
 	return len;

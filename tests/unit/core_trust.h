@@ -24,6 +24,10 @@ void test_manifest(struct test_network *t);
 /* A chain for the key by the CA: `groups` is a comma list; returns its length. */
 size_t test_chain(struct test_network *t, const uint8_t *key, const char *name, const char *groups,
 		  uint32_t lifetime_s, uint8_t out[WIRE_CHAIN_MAX]);
+/* The same by another CA. */
+size_t test_chain_by(struct test_network *t, const struct identity *ca, const uint8_t *key,
+		     const char *name, const char *groups, uint32_t lifetime_s,
+		     uint8_t out[WIRE_CHAIN_MAX]);
 /* The node knows the network, and belongs to it when chain_len > 0. */
 void test_join(struct pair *p, int i, const struct test_network *t, const uint8_t *chain,
 	       size_t chain_len);

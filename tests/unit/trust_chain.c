@@ -438,6 +438,42 @@ static void members_that_were(void **state)
 	manifest_clear(&later);
 }
 
+/* Before there is a manifest: a further CA may be one, and all else is as ever. */
+static void own_chains(void **state)
+{
+	const struct spec member = { 0 }, delegate = { .flags = D, .groups = "a" },
+			  more = { .groups = "b" }, hour = { .from = -HOUR, .until = HOUR };
+	struct identity ca = id_of(CA), network = id_of(NETWORK);
+	struct manifest unseen = { 0 };
+	uint8_t chain[WIRE_CHAIN_MAX];
+	struct member m;
+	size_t len;
+
+	(void)state;
+	memcpy(unseen.m.network, network.key, KEY_SIZE);
+	len = chain_of_two(chain, CA, &delegate, &member);
+	expect(check_with(NULL, chain, len, &unseen, NOW), TRUST_SIGNER, "another's");
+	expect(member_own(&m, chain, len, &unseen, NOW), TRUST_OK, "our own");
+	assert_memory_equal(m.ca, ca.key, WIRE_CA_HINT);
+	assert_true(m.delegated && m.len == len);
+	expect(member_own(&m, chain, len, &manifest, NOW), TRUST_OK, "and with a manifest");
+	assert_memory_equal(m.ca, ca.key, KEY_SIZE);
+	chain[len - 1] ^= 1;
+	expect(member_own(&m, chain, len, &unseen, NOW), TRUST_SIGNATURE, "by the delegate");
+	len = chain_of_two(chain, CA, &delegate, &more);
+	expect(member_own(&m, chain, len, &unseen, NOW), TRUST_RIGHTS, "a group too many");
+	len = chain_of_one(chain, CA, &hour);
+	expect(member_own(&m, chain, len, &unseen, NOW + HOUR), TRUST_EXPIRED, "after its end");
+	len = chain_of_one(chain, STRANGER, &member);
+	expect(member_own(&m, chain, len, &unseen, NOW), TRUST_OK, "who can tell?");
+	expect(member_own(&m, chain, len, &manifest, NOW), TRUST_SIGNER, "the manifest can");
+	len = chain_of_one(chain, NETWORK, &member);
+	chain[len - 1] ^= 1;
+	expect(member_own(&m, chain, len, &unseen, NOW), TRUST_SIGNATURE, "the network's own");
+	memset(unseen.m.network, 1, KEY_SIZE);
+	expect(member_own(&m, chain, len, &unseen, NOW), TRUST_NETWORK, "of another network");
+}
+
 /* --- signing --- */
 
 static void what_cannot_be_said_is_not_signed(void **state)
@@ -492,6 +528,7 @@ int main(void)
 		cmocka_unit_test(later_fields),
 		cmocka_unit_test(revocation),
 		cmocka_unit_test(members_that_were),
+		cmocka_unit_test(own_chains),
 		cmocka_unit_test(what_cannot_be_said_is_not_signed),
 		cmocka_unit_test(every_refusal_has_a_text),
 	};
