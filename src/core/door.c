@@ -149,7 +149,9 @@ static bool opens(struct node *n, const struct path *path, const struct beacon_r
 	struct knock k;
 
 	why = knock_open(&k, n->knock_self, hd->dcid.data, token.base, token.len, wall);
-	if (why == KNOCK_CLOCK)
+	if (why == KNOCK_OK && knock_seen_has(n->knocks, hd->dcid.data))
+		why = KNOCK_REPLAY;
+	if (why == KNOCK_CLOCK || why == KNOCK_REPLAY)
 		audit_refused(n, AUDIT_KNOCK, k.key, path, b, refusal_text(why));
 	if (why != KNOCK_OK) {
 		n->stats.drop_knock++;

@@ -39,7 +39,7 @@ bool link_hear_knock(struct link *l, const ngtcp2_pkt_hd *hd, gw_time now)
 	if (hd->dcid.datalen != KNOCK_DCID ||
 	    knock_open(&k, h->self, hd->dcid.data, token.base, token.len, h->wall_ms(h, now)) !=
 		    KNOCK_OK ||
-	    !h->knows(h, k.key))
+	    knock_seen_has(h->seen, hd->dcid.data) || !h->knows(h, k.key))
 		return false;
 	memcpy(l->key, k.key, KEY_SIZE);
 	l->knock_ms = k.wall_ms;

@@ -86,6 +86,8 @@ struct knock_seen; /* NULL until the first */
 bool knock_seen_add(struct knock_seen **seen, const uint8_t dcid[KNOCK_DCID],
 		    const uint8_t key[KEY_SIZE], uint64_t knock_ms, uint64_t wall_ms,
 		    uint64_t seed);
+/* Such a knock gets no answer, no Retry either. */
+bool knock_seen_has(const struct knock_seen *seen, const uint8_t dcid[KNOCK_DCID]);
 void knock_seen_free(struct knock_seen *seen);
 
 enum { KNOCK_OWNERS = 1024 };

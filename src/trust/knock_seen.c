@@ -67,9 +67,9 @@ static uint32_t *list_of(const struct knock_seen *s, const uint8_t dcid[KNOCK_DC
 	return &s->hashes[h & (s->capacity - 1)];
 }
 
-static bool has(const struct knock_seen *s, const uint8_t dcid[KNOCK_DCID])
+bool knock_seen_has(const struct knock_seen *s, const uint8_t dcid[KNOCK_DCID])
 {
-	uint32_t place = s->capacity ? *list_of(s, dcid) : 0;
+	uint32_t place = s && s->capacity ? *list_of(s, dcid) : 0;
 
 	while (place && memcmp(at(s, place)->dcid, dcid, KNOCK_DCID) != 0)
 		place = at(s, place)->next_of_hash;
@@ -236,8 +236,8 @@ bool knock_seen_add(struct knock_seen **seen, const uint8_t dcid[KNOCK_DCID],
 	}
 	follow_clock(s, wall_ms);
 	owner = knock_owner(key, s->seed);
-	return step >= s->first && !has(s, dcid) && has_share(s, owner) && make_room(s, step) &&
-	       insert(s, dcid, owner, step);
+	return step >= s->first && !knock_seen_has(s, dcid) && has_share(s, owner) &&
+	       make_room(s, step) && insert(s, dcid, owner, step);
 }
 
 void knock_seen_free(struct knock_seen *seen)

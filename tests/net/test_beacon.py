@@ -18,12 +18,13 @@ AT = "10.1.1.1"  # of the router, on a's side; b reaches it, too
 class Beacon:
     """`godwit beacon` on the router."""
 
-    def __init__(self, world, name="beacon", address=AT):
-        self.node, self.address = Node(world.r, name), address
+    def __init__(self, world, name="beacon", address=AT, more=()):
+        self.node, self.address, self.more = Node(world.r, name), address, more
         self.start()
 
     def start(self):
-        self.process = self.node.spawn("beacon", "--listen", f"{self.address}:4443", "--tls-listen", f"{self.address}:443")
+        tls = () if "--silent" in self.more else ("--tls-listen", f"{self.address}:443")
+        self.process = self.node.spawn("beacon", "--listen", f"{self.address}:4443", *tls, *self.more)
         self.text = self.process.wait_out(r"^ready (n[a-z2-7]{55}@\S+)$").group(1)
         return self
 
@@ -121,9 +122,9 @@ def test_beacon_restart(w):
                        " assert int(got)==n; print('ok',n,flush=True); time.sleep(0.05)", name="talker")
     talker.wait_out(r"^ok 5$")
     beacon.kill()
-    time.sleep(2)
+    wait(lambda: own_beacons(client)[0]["state"] != "ready", 10, "the beacon to be missed")
     size = talker.out_size()
-    time.sleep(1)
+    wait(lambda: client.peer()["heard_s"] > 2, 10, "the peer to be silent")
     assert talker.out_size() == size, "who carried these bytes?"
     beacon.start()
     wait(lambda: talker.out_size() > size or not talker.running(), 30, "the stream to go on")
@@ -141,7 +142,7 @@ def test_beacon_comes_late(w):
     beacon.kill()
     node = Node(w.a, "server")
     node.process = node.spawn("up", "--beacon", beacon.text, "--allow", "any")
-    time.sleep(1)
+    wait(lambda: node.run("status").code == 0 and own_beacons(node)[0]["tls_error"], 10, "it to have tried")
     assert node.process.out() == "" and node.process.running()
     beacon.start()
     node.process.wait_out(r"^ready n[a-z2-7]{55}$", 20)

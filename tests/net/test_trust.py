@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 
 from netlab import Node, binary, wait
@@ -14,6 +15,7 @@ from test_beacon import Beacon, echo_through
 from test_contract import FLAG, MAYBE_TEXT, NETWORK, NUMBER, TEXT, check, one_object, write_policy
 from test_moves import helper
 from test_services import two_lines
+from test_udp import exchange
 
 BESIDE = True
 DATE = r"\d{4}-\d\d-\d\d \d\d:\d\d UTC"
@@ -280,6 +282,27 @@ def test_trust_name_moves(w):
     wait(answered, 60, "the other node of that name to answer")
 
 
+def test_trust_name_of_a_udp_service(w):
+    """forward udp: to a name ends when it is nobody's; else it follows it to another key when the first is revoked."""
+    beacon, ca = beacon_and_ca(w)
+    ca.up("--allow", "network:acme")
+    helper(w.a, "udp-echo", 7000)
+    client, first, second = member(w.b, ca, "client"), member(w.a, ca, "dns"), Node(w.a, "dns2")
+    r = client.run("forward", "udp:127.0.0.1:7001", "dns.acme/echo")
+    assert r.code == 4 and "no member of acme is called dns" in r.err, repr(r)
+    first.up("--expose", "echo=udp:127.0.0.1:7000", "--allow", "network:acme")
+    client.process = client.spawn("forward", "udp:127.0.0.1:7001", "dns.acme/echo")
+    client.process.wait_out("^Forwarding udp 127.0.0.1:7001 to echo at dns.acme.$")
+    assert exchange(w.b, bytes(1000)) == 0
+    assert client.peer()["address"] == first.address, client.peer()
+    second.ok("network", "join", "-", "--name", "dns", data=invite(ca, "--name", "dns"))
+    first.process.stop()
+    assert client.ok("ping", ca.address, "-c", "1") and ca.ok("network", "revoke", "acme", first.address)
+    second.up("--expose", "echo=udp:127.0.0.1:7000", "--allow", "network:acme")
+    wait(lambda: exchange(w.b, b"the other one", tries=4) == 0, 60, "the other node of that name to answer")
+    assert any(p["path"] for p in client.status()["peers"] if p["address"] == second.address), client.status()
+
+
 def test_trust_ambiguous_name(w):
     """Two members of invites claim one name: neither is taken, loudly; one that a CA has signed wins."""
     beacon, ca = beacon_and_ca(w)
@@ -430,7 +453,7 @@ def test_trust_renewal(w):
     reader = drip_reader(client, "server.acme/drip")
     until = client.status()["networks"][0]["member"]["expires"]
     wait(lambda: client.status()["networks"][0]["member"]["expires"] > until + 15, 20, "the renewal")
-    time.sleep(max(0, until + 1 - time.time()))
+    wait(lambda: time.time() > until + 1 or not reader.running(), 60, "the first certificate to have expired")
     count = reader.out().count("\n")
     wait(lambda: reader.out().count("\n") > count + 20, 10, "the stream to go on")
     assert warnings(client) == [], warnings(client)
@@ -599,6 +622,35 @@ def test_trust_audit_cannot_be_written(w):
     assert "audit log /no/where/audit" in r.err, r.err
     node.up("--audit", "none")
     assert not os.path.exists(os.path.join(node.home, "audit.jsonl"))
+
+
+def in_a_terminal(node, redirected=False):
+    """`up` that leads the session of a new terminal: (what hangs up when it is closed, the process).  `redirected`: none of
+    its descriptors is the terminal."""
+    master, slave = os.openpty()
+    code = ("import fcntl,os,sys,termios\nfcntl.ioctl(0,termios.TIOCSCTTY,0)\n" +
+            ("os.dup2(os.open('/dev/null',os.O_RDWR),0)\n" if redirected else "") + "os.execv(sys.argv[1],sys.argv[1:])")
+    node.process = node.host.spawn(sys.executable, "-c", code, binary(), "up", "--allow", "any", name=node.name, stdin=slave, env=node.env)
+    os.close(slave)
+    node.process.wait_out(r"^ready n")
+    return master, node.process
+
+
+def test_trust_terminal_is_gone(w):
+    """SIGHUP of who still has its terminal reads the rules again; when the terminal goes, who was started on it ends, and
+    who had only been started from it goes on, with the rules read again."""
+    on, off = Node(w.a, "on"), Node(w.a, "off")
+    (terminal, up), (other_terminal, other) = in_a_terminal(on), in_a_terminal(off, redirected=True)
+    for node in (on, off):
+        write_policy(node, "alow drip any")
+    up.signal(signal.SIGHUP)
+    wait(lambda: "there is no rule \"alow\"" in up.err(), 5, "the rules to be read")
+    assert up.running() and other.err().count("alow") == 0
+    os.close(terminal)
+    assert up.wait(5) == 0 and up.err().count("there is no rule") == 1, up.err()
+    os.close(other_terminal)
+    wait(lambda: "there is no rule \"alow\"" in other.err(), 5, "the rules to be read")
+    assert off.status()["pid"] == other.pid
 
 
 def test_trust_damaged_network(w):

@@ -4,7 +4,6 @@ import json
 import re
 import struct
 import sys
-import time
 
 from netlab import Node, wait
 from test_beacon import AT, Beacon
@@ -196,8 +195,10 @@ def test_udp_idle(w):
     assert len(streams(client)) == len(streams(server)) == 1
     wait(lambda: not streams(client) and not streams(server), 8, "the association to end")
     talker = talk(w.b)
-    time.sleep(3)  # three idle times: traffic keeps it alive
-    assert talker.running() and len(streams(client)) == 1
+    before, seen = streams(client)[0]["id"], len(talker.out().splitlines())
+    # One each 20 ms, for three idle times: traffic keeps it alive.
+    wait(lambda: len(talker.out().splitlines()) > seen + 150 or not talker.running(), 20, "datagrams to come back")
+    assert talker.running() and [s["id"] for s in streams(client)] == [before]
     assert "godwit:" not in client.process.err(), client.process.err()
 
 
@@ -214,7 +215,7 @@ def test_udp_moves(w):
     client.ok("debug", "rebind")
     wait_flows(talker, 5, "datagrams after a rebind")
     w.b.link("down")
-    time.sleep(2)
+    wait(lambda: client.peer()["heard_s"] > 2, 10, "the outage to last")
     w.b.link("up")
     wait_flows(talker, 5, "datagrams after an outage")
     assert [s["id"] for s in streams(client)] == [before], streams(client)

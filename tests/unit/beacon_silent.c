@@ -208,6 +208,27 @@ static void test_replay_after_retry(void **state)
 	assert_int_equal(drops(DROP_KNOCK), 1);
 }
 
+/* Nor is it good for a Retry, while others get one. */
+static void test_replay_gets_no_retry(void **state)
+{
+	struct addr elsewhere = { .family = ADDR_V4, .port = 999, .ip = { 192, 0, 2, 77 } };
+	size_t answers;
+
+	(void)state;
+	net_start(w);
+	net_join(w, 0, true);
+	net_leave(w, 0);
+	net_run(w, 10 * GW_SEC);
+	w->beacon->limits.unproven = 0;
+	answers = w->answers;
+	net_send_from(w, &elsewhere, BEACON_MAIN, w->c[0].initial, w->c[0].initial_len,
+		      w->c[0].initial_len);
+	net_run(w, GW_SEC);
+	assert_int_equal(w->answers, answers);
+	assert_int_equal(net_stats(w).retries, 0);
+	assert_int_equal(drops(DROP_KNOCK), 1);
+}
+
 static void test_lost_retry(void **state)
 {
 	(void)state;
@@ -389,6 +410,7 @@ int main(void)
 		TEST(test_changed_knock),
 		TEST(test_retry),
 		TEST(test_replay_after_retry),
+		TEST(test_replay_gets_no_retry),
 		TEST(test_lost_retry),
 		TEST(test_strangers_take_no_place),
 		TEST(test_address_requests),

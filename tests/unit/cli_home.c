@@ -1,37 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "cli_files.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "cli/home.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-static char directory[] = "cli_home.XXXXXX";
 static struct home h;
 static struct settings s;
 static struct failure f;
 static struct identity id;
-
-static void run(const char *command)
-{
-	assert_int_equal(system(command), 0);
-}
 
 static int setup(void **state)
 {
@@ -50,31 +31,6 @@ static int teardown(void **state)
 	unsetenv("TEST_KEY");
 	run("rm -rf ./*");
 	return 0;
-}
-
-static void write_file(const char *path, const char *text, mode_t mode)
-{
-	int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	assert_int_equal(fchmod(fd, mode), 0);
-	close(fd);
-}
-
-static mode_t mode_of(const char *path)
-{
-	struct stat st;
-
-	assert_int_equal(lstat(path, &st), 0);
-	return st.st_mode & 0777;
-}
-
-static bool exists(const char *path)
-{
-	struct stat st;
-
-	return lstat(path, &st) == 0;
 }
 
 static void assert_failure(int exit, const char *code, const char *message)
@@ -652,18 +608,6 @@ static void list_that_cannot_be_written_is_a_failure(void **state)
 	assert_failure(EXIT_FAILED, "io", "cannot write home/kept.json");
 	assert_false(exists("home/kept.json.new"));
 	json_decref(kept);
-}
-
-static int enter_directory(void **state)
-{
-	(void)state;
-	return crypto_init() == 0 && mkdtemp(directory) && chdir(directory) == 0 ? 0 : -1;
-}
-
-static int leave_directory(void **state)
-{
-	(void)state;
-	return chdir("..") == 0 && rmdir(directory) == 0 ? 0 : -1;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -1,37 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /* tests/unit/cli_networks.c - the networks of a home: files, damage, ledger, what was seen. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "cli_files.h"
 
-#include <cmocka.h>
-
-#include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli/networks.h"
 #include "crypto/address.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 enum { NOW = 1800000000 };
 
-static char directory[] = "cli_networks.XXXXXX";
 static struct home h;
 static struct failure f;
 static struct home_network n;
 static struct identity ca, other, node;
-
-static void run(const char *command)
-{
-	assert_int_equal(system(command), 0);
-}
 
 static int setup(void **state)
 {
@@ -50,31 +31,6 @@ static int teardown(void **state)
 	home_close(&h);
 	run("rm -rf ./* && test -z \"$(ls -A)\"");
 	return 0;
-}
-
-static void write_file(const char *path, const void *data, size_t len, mode_t mode)
-{
-	int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, data, len), len);
-	assert_int_equal(fchmod(fd, mode), 0);
-	close(fd);
-}
-
-static mode_t mode_of(const char *path)
-{
-	struct stat st;
-
-	assert_int_equal(lstat(path, &st), 0);
-	return st.st_mode & 0777;
-}
-
-static bool exists(const char *path)
-{
-	struct stat st;
-
-	return lstat(path, &st) == 0;
 }
 
 static void assert_failure(int exit, const char *code, const char *message)
@@ -430,7 +386,7 @@ static void damage(const char *name, const void *data, size_t len, const char *w
 	char path[100], message[200];
 
 	snprintf(path, sizeof(path), "home/networks/acme/%s", name);
-	write_file(path, data, len, 0600);
+	write_bytes(path, data, len, 0600);
 	assert_int_equal(home_network_open(&n, &h, "acme", &f), -1);
 	assert_int_equal(n.fd, -1);
 	snprintf(message, sizeof(message), "home/networks/acme/%s is damaged: %s", name, why);
@@ -454,10 +410,10 @@ static void damaged_files_are_explained(void **state)
 	m.bytes[m.len - 1] ^= 1;
 	damage("manifest", m.bytes, m.len, "its signature is wrong");
 	m.bytes[m.len - 1] ^= 1;
-	write_file("home/networks/acme/manifest", large, sizeof(large), 0600);
+	write_bytes("home/networks/acme/manifest", large, sizeof(large), 0600);
 	assert_int_equal(home_network_open(&n, &h, "acme", &f), -1);
 	assert_failure(EXIT_FAILED, "length", "it is too large");
-	write_file("home/networks/acme/manifest", m.bytes, m.len, 0600);
+	write_bytes("home/networks/acme/manifest", m.bytes, m.len, 0600);
 	damage("chain", "", 0, "it is no certificate chain");
 	damage("chain", "x", 1, "it is no certificate chain");
 	len = make_chain(&other, node.key, chain);
@@ -482,11 +438,11 @@ static void damaged_secrets_are_explained(void **state)
 
 	(void)state;
 	make_network("acme");
-	write_file("home/networks/acme/ca.pem", "x", 1, 0600);
+	write_file("home/networks/acme/ca.pem", "x", 0600);
 	assert_int_equal(home_network_ca(&n, &key, &f), -1);
 	assert_failure(EXIT_FAILED, "format", "acme/ca.pem is damaged");
 	assert_true(home_network_holds_ca(&n)); /* it was meant to sign */
-	write_file("home/networks/acme/invite", "iabc", 4, 0600);
+	write_file("home/networks/acme/invite", "iabc", 0600);
 	assert_int_equal(home_network_invite(&n, &i, &f), -1);
 	assert_failure(EXIT_FAILED, "format", "acme/invite is damaged");
 	run("rm home/networks/acme/ca.pem home/networks/acme/invite");
@@ -692,7 +648,7 @@ static void damaged_ledger_is_explained(void **state)
 	(void)state;
 	make_network("acme");
 	for (size_t i = 0; i < COUNT(BAD); i++) {
-		write_file("home/networks/acme/ledger.jsonl", BAD[i], strlen(BAD[i]), 0600);
+		write_file("home/networks/acme/ledger.jsonl", BAD[i], 0600);
 		assert_null(home_network_ledger(&n, &f));
 		assert_failure(EXIT_FAILED, "format", "ledger.jsonl is damaged at line 2");
 	}
@@ -744,18 +700,18 @@ static void other_files_among_them_are_skipped(void **state)
 	make_network("acme");
 	run("rm home/networks/acme/known/*");
 	len = make_chain(&ca, node.key, chain);
-	write_file("home/networks/acme/known/x", chain, len, 0600);
+	write_bytes("home/networks/acme/known/x", chain, len, 0600);
 	assert_int_equal(home_network_save_known(&n, other.key, chain, len, &f), 0); /* another's */
 	len = make_chain(&other, ca.key, chain);
 	assert_int_equal(home_network_save_known(&n, ca.key, chain, len, &f), 0); /* of another */
 	address_format(node.key, name);
 	snprintf(path, sizeof(path), "home/networks/acme/known/%s", name);
-	write_file(path, "", 0, 0600);
+	write_file(path, "", 0600);
 	assert_int_equal(home_network_each_known(&n, see, &seen, &f), 0);
-	write_file(path, "nonsense", 8, 0600);
+	write_file(path, "nonsense", 0600);
 	assert_int_equal(home_network_each_known(&n, see, &seen, &f), 0);
 	len = make_chain(&ca, node.key, chain);
-	write_file(path, chain, len, 0666);
+	write_bytes(path, chain, len, 0666);
 	assert_int_equal(home_network_each_known(&n, see, &seen, &f), 0);
 	assert_int_equal(seen.count, 0);
 	assert_int_equal(chmod(path, 0600), 0);
@@ -788,17 +744,10 @@ static void serials_are_hexadecimal(void **state)
 	assert_int_equal(serial, 0x7f);
 }
 
-static int enter_directory(void **state)
+static int prepare(void **state)
 {
-	(void)state;
 	umask(0); /* modes are ours, not its */
-	return crypto_init() == 0 && mkdtemp(directory) && chdir(directory) == 0 ? 0 : -1;
-}
-
-static int leave_directory(void **state)
-{
-	(void)state;
-	return chdir("..") == 0 && rmdir(directory) == 0 ? 0 : -1;
+	return enter_directory(state);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -831,5 +780,5 @@ int main(void)
 		TEST(serials_are_hexadecimal),
 	};
 
-	return cmocka_run_group_tests(tests, enter_directory, leave_directory);
+	return cmocka_run_group_tests(tests, prepare, leave_directory);
 }

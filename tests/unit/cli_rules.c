@@ -1,37 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "cli_files.h"
 
 #include "cli/networks.h"
 #include "cli/rules.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 static const char ALICE[] = "ndlvvgabqkyqvn6vjp7nhslea45a5yls6pnkmizfv4bbu2hxa5iruh7a";
 
-static char directory[] = "cli_rules.XXXXXX";
 static struct home h;
 static struct settings s;
 static struct rules r;
 static struct failure f;
 static struct identity ca, other_ca;
 static uint8_t alice[KEY_SIZE];
-
-static void run(const char *command)
-{
-	assert_int_equal(system(command), 0);
-}
 
 static void make_network(const char *label, const struct identity *key)
 {
@@ -64,16 +45,6 @@ static int teardown(void **state)
 	home_close(&h);
 	run("rm -rf ./*");
 	return 0;
-}
-
-static void write_file(const char *path, const char *text, mode_t mode)
-{
-	int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	assert_int_equal(fchmod(fd, mode), 0);
-	close(fd);
 }
 
 static int parse(const char *text)
@@ -475,6 +446,15 @@ static void test_describe(void **state)
 	json_decref(j);
 }
 
+static int prepare(void **state)
+{
+	if (enter_directory(state) < 0 || godwit_address_parse(ALICE, alice) < 0)
+		return -1;
+	identity_generate(&ca);
+	identity_generate(&other_ca);
+	return 0;
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -485,15 +465,6 @@ int main(void)
 		TEST(test_parse_refused), TEST(test_read),          TEST(test_read_named),
 		TEST(test_of_settings),   TEST(test_decide),        TEST(test_describe),
 	};
-	int rv;
 
-	if (crypto_init() < 0 || !mkdtemp(directory) || chdir(directory) != 0 ||
-	    godwit_address_parse(ALICE, alice) < 0)
-		return 1;
-	identity_generate(&ca);
-	identity_generate(&other_ca);
-	rv = cmocka_run_group_tests(tests, NULL, NULL);
-	if (chdir("..") == 0)
-		rmdir(directory);
-	return rv;
+	return cmocka_run_group_tests(tests, prepare, leave_directory);
 }

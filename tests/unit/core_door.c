@@ -211,6 +211,35 @@ static void test_flood(void **state)
 	assert_true(pair_wait_connected(p));
 }
 
+/* While others have to show where they are, a knock that was taken is not good enough for a Retry. */
+static void test_replay_gets_no_retry(void **state)
+{
+	struct pair *p = *state;
+	struct node_stats before, after;
+	uint8_t data[sizeof(first.data)];
+	size_t len;
+
+	dial(p);
+	pair_run(p, GW_MSEC);
+	len = first.len;
+	memcpy(data, first.data, len);
+	node_undial(p->n[0].node, p->n[1].id.key, p->now);
+	pair_run(p, 10 * GW_SEC);
+	flood(p);
+	node_stats_get(p->n[1].node, &before);
+	assert_true(before.retries > 0);
+	for (uint16_t port = 5000; port < 5010; port++) {
+		struct path path = { .local = p->n[1].at, .ifindex = 1, .remote = p->n[2].at };
+
+		path.remote.port = port;
+		node_receive(p->n[1].node, &path, data, len, p->now);
+	}
+	pair_run(p, 20 * GW_MSEC);
+	node_stats_get(p->n[1].node, &after);
+	assert_int_equal(after.retries, before.retries);
+	assert_int_equal(after.drop_knock, before.drop_knock + 10);
+}
+
 /* A knock is known for as long as its time could be taken, also when its sender, whose clock is ahead, had to
  * show where it is. */
 static void test_replay_after_retry(void **state)
@@ -324,6 +353,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tls_of_another_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replayed_knock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_replay_gets_no_retry, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replay_after_retry, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_who_has_a_ticket_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_who_has_only_the_address_is_not, setup,

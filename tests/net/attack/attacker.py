@@ -10,11 +10,13 @@ import sys
 import time
 
 from netlab import Node, binary, wait
-from packets import Identity, key_of
+from packets import INITIAL, Hello, Identity, Long, key_of
 from test_moves import helper
 
 PORT = 5000  # of the node that is attacked
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+KEY_UNPROVEN = 16  # handshakes of a key, before a Retry answers it
+LATER = 4300  # port of its host, from where outlast() knocks
 
 Datagram = collections.namedtuple("Datagram", "source sport to port data")
 
@@ -34,6 +36,11 @@ def socket_in(host, make, *more):
 
 def udp_in(host, address="0.0.0.0", port=0):
     return socket_in(host, "socket.socket(socket.AF_INET,socket.SOCK_DGRAM)", f"bind(({address!r},{port}))")
+
+
+def program(name):
+    """One of this directory's, as it was built."""
+    return os.path.join(os.path.dirname(os.path.realpath(binary())), "..", "..", "tests", "net", name)
 
 
 class Forger:
@@ -79,6 +86,16 @@ class Tap:
             select.select([self.socket], [], [], max(0, end - time.monotonic()))
             out += [d for d in self.take() if match(d)]
         return out
+
+    def answers(self, match, seconds=0):
+        """What matches: something, and what comes within that time after it."""
+        first = []
+
+        def look():
+            first.extend(d for d in self.take() if match(d))
+            return first
+        wait(look, 10, "an answer")
+        return first + self.hear(seconds, match)
 
 
 def cpu_s(process):
@@ -148,6 +165,30 @@ class Target:
         reader.wait_out(r"^line 10$")
         return reader
 
+    def outlast(self, who):
+        """Until all handshakes of that key which are in progress now have been given up.  A key has 16 at most, and
+        they end in order: when 16 that were begun later have been answered, no older one is left."""
+        tap, forger, fresh, begun = Tap(self.w, "to_a"), Forger(self.w.b), set(), set()
+
+        def look():
+            hello = Hello(who, self.key)
+            fresh.add(hello.scid)
+            forger.send(self.w.b.address(), LATER, *self.at, hello.packet)
+            for d in tap.hear(0.05, lambda d: d.source == self.at[0] and d.port == LATER and d.data[0] & 0x80):
+                long = Long(d.data)
+                if long.kind == INITIAL and long.dcid in fresh:
+                    begun.add(long.dcid)
+            return len(begun) >= KEY_UNPROVEN
+        wait(look, 20, "the handshakes to be given up")
+
+    def hear_all(self, sender, packets):
+        """Send them, so that none is lost: a hundred at a time, which its socket holds."""
+        before = self.datagrams()["received"]
+        for i in range(0, len(packets), 100):
+            for packet in packets[i:i + 100]:
+                sender(packet)
+            wait(lambda: self.datagrams()["received"] - before >= min(i + 100, len(packets)), 10, "all to be received")
+
     def datagrams(self):
         return self.server.status()["datagrams"]
 
@@ -170,9 +211,8 @@ class Flood:
     """`flood`, from the router, with sources in 198.18.0.0/15 unless `sources` says others."""
 
     def __init__(self, w, to, path, rate, seconds, random=(0, 0), sources=("198.18.0.0", 15)):
-        program = os.path.join(os.path.dirname(os.path.realpath(binary())), "..", "..", "tests", "net", "flood")
         self.rate, self.seconds = rate, seconds
-        self.process = w.r.spawn(program, sources[0], str(sources[1]), to[0], str(to[1]), str(rate), str(seconds), path,
+        self.process = w.r.spawn(program("flood"), sources[0], str(sources[1]), to[0], str(to[1]), str(rate), str(seconds), path,
                                  str(random[0]), str(random[1]), name="flood")
         self.process.wait_out("^flooding$")
 

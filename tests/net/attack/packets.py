@@ -337,11 +337,11 @@ def server_extensions(hello):
 class Hello:
     """One dialler's first packet, with all that is needed to read the answer."""
 
-    def __init__(self, who, accepter, psk=None, dcid=None, **more):
+    def __init__(self, who, accepter, psk=None, dcid=None, alpn=b"godwit/1", **more):
         self.dcid, self.scid = dcid or os.urandom(DCID), os.urandom(8)
         self.client, self.server = initial_keys(self.dcid)
         self.token = knock(who, accepter, self.dcid, **more)
-        self.frames = crypto_frame(client_hello(self.scid, psk))
+        self.frames = crypto_frame(client_hello(self.scid, psk, alpn))
         self.packet = initial(self.dcid, self.scid, self.token, self.frames, keys=self.client)
 
     def answer(self, datagram):

@@ -2,7 +2,6 @@
 """Forged sources: whoever is named as the sender must not be flooded.  Bytes out are measured against bytes in."""
 import os
 import struct
-import time
 
 from attacker import PORT, Forger, Guard, Tap, Target, exact_lines, flows, plain
 from netlab import wait
@@ -10,7 +9,7 @@ from packets import DCID, INITIAL, RETRY, Hello, Identity, Long, broken_knock, c
 from test_beacon import AT, Beacon
 from test_beacon_limits import counts
 from test_moves import helper
-
+BESIDE = True
 VICTIM, VICTIM_PORT = "10.2.9.99", 53
 BEACON = (AT, 4443)
 
@@ -38,13 +37,10 @@ def test_attack_spoofed_initial(w):
 def test_attack_spoofed_initials_of_a_member(w):
     """Hundreds of them: when 64 handshakes are open the others get a Retry, which is shorter; then silence."""
     target, tap, forger = Target(w), Tap(w, "to_a"), Forger(w.r)
-    who, sent = target.who(), 0
-    hellos = [Hello(who, target.key) for _ in range(400)]
+    hellos = [Hello(target.who(), target.key) for _ in range(400)]
+    sent = sum(len(h.packet) for h in hellos)
     with Guard(target.process, 10_000):
-        for hello in hellos:
-            forger.send(VICTIM, VICTIM_PORT, *target.at, hello.packet)
-            sent += len(hello.packet)
-            time.sleep(0.001)
+        target.hear_all(lambda packet: forger.send(VICTIM, VICTIM_PORT, *target.at, packet), [h.packet for h in hellos])
         answers = out_of(tap, 7, target.at)
     assert 0 < amount(answers) <= 3 * sent, (sent, amount(answers))
     retries = [d for d in answers if d.data[0] & 0x80 and Long(d.data).kind == RETRY]
