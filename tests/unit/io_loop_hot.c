@@ -17,7 +17,8 @@
 
 enum { EVENTS_MAX = 64 };
 
-#define HOT (50 * GW_USEC)
+#define HOT (200 * GW_USEC)
+#define LEAST (50 * GW_USEC)
 #define POLL GW_USEC
 #define START (1000 * GW_SEC)
 
@@ -170,9 +171,9 @@ static void hot_loop_polls_then_sleeps(void **state)
 	began = now;
 	loop_run_once(loop, GW_SEC);
 	assert_int_equal(sleeps, 0);
-	assert_int_equal(polls, HOT / POLL);
+	assert_int_equal(polls, LEAST / POLL);
 	assert_int_equal(yields, polls);
-	assert_int_equal(now, began + HOT);
+	assert_int_equal(now, began + LEAST);
 
 	polls = 0;
 	loop_run_once(loop, GW_SEC);
@@ -189,7 +190,7 @@ static void stays_hot_while_events_come(void **state)
 	(void)state;
 	get_hot();
 	for (int i = 0; i < 20; i++) {
-		gw_time at = now + HOT - POLL;
+		gw_time at = now + LEAST - POLL;
 
 		comes(at);
 		loop_run_once(loop, GW_SEC);
@@ -197,12 +198,57 @@ static void stays_hot_while_events_come(void **state)
 	}
 	assert_int_equal(sleeps, 0);
 
-	comes(now + HOT + POLL); /* too late by a little */
+	comes(now + 2 * (LEAST - POLL) + POLL); /* too late by a little */
 	loop_run_once(loop, GW_SEC);
 	loop_run_once(loop, GW_SEC);
 	assert_int_equal(sleeps, 1);
 	assert_int_equal(n_came, n_coming);
 	assert_int_equal(read_at, now);
+}
+
+/* How long the next poll lasts when nothing comes. */
+static gw_time next_poll(void)
+{
+	gw_time began = now;
+
+	polls = 0;
+	loop_run_once(loop, GW_SEC);
+	assert_int_equal(polls, (now - began) / POLL);
+	return now - began;
+}
+
+static void wait_takes(gw_time time)
+{
+	comes(now + time);
+	loop_run_once(loop, GW_SEC);
+	assert_int_equal(read_at, now);
+}
+
+static void polls_twice_as_long_as_the_last_event_took(void **state)
+{
+	(void)state;
+	wait_takes(70 * GW_USEC);
+	assert_int_equal(next_poll(), 140 * GW_USEC);
+	wait_takes(3 * GW_USEC);
+	wait_takes(90 * GW_USEC);
+	assert_int_equal(next_poll(), 180 * GW_USEC);
+	wait_takes(HOT - POLL);
+	assert_int_equal(next_poll(), HOT);
+	polls = 0;
+	wait_takes(HOT);
+	loop_run_once(loop, GW_SEC);
+	assert_int_equal(polls, 0);
+}
+
+static void late_events_are_forgotten_by_and_by(void **state)
+{
+	(void)state;
+	wait_takes(100 * GW_USEC);
+	wait_takes(5 * GW_USEC);
+	assert_int_equal(next_poll(), HOT - HOT / 8);
+	for (int i = 0; i < 20; i++)
+		wait_takes(5 * GW_USEC);
+	assert_int_equal(next_poll(), LEAST);
 }
 
 static void what_is_there_needs_no_second_look(void **state)
@@ -231,11 +277,11 @@ static void timer_ends_the_polling(void **state)
 
 	(void)state;
 	get_hot();
-	at = now + HOT / 2;
+	at = now + LEAST / 2;
 	loop_timer_set(t, at);
 	loop_run_once(loop, GW_NEVER);
 	assert_int_equal(timer_ran_at, at);
-	assert_int_equal(polls, HOT / 2 / POLL);
+	assert_int_equal(polls, LEAST / 2 / POLL);
 	assert_int_equal(sleeps, 0);
 	loop_timer_free(t);
 }
@@ -267,7 +313,7 @@ static void sleep_after_it_ends_with_the_timer(void **state)
 	loop_run_once(loop, GW_NEVER);
 	assert_int_equal(timer_ran_at, 0);
 	loop_run_once(loop, GW_NEVER);
-	assert_int_equal(slept_for, 700 * GW_USEC - HOT);
+	assert_int_equal(slept_for, 700 * GW_USEC - LEAST);
 	assert_int_equal(timer_ran_at, at);
 	loop_timer_free(t);
 }
@@ -300,7 +346,7 @@ static void mere_look_changes_nothing(void **state)
 	assert_int_equal(yields, 0);
 	loop_run_once(loop, GW_SEC);
 	assert_int_equal(sleeps, 0);
-	assert_int_equal(yields, HOT / POLL);
+	assert_int_equal(yields, LEAST / POLL);
 }
 
 static void does_not_poll_inside_another_loop(void **state)
@@ -323,6 +369,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(idle_loop_sleeps, setup, teardown),
 		cmocka_unit_test_setup_teardown(hot_loop_polls_then_sleeps, setup, teardown),
 		cmocka_unit_test_setup_teardown(stays_hot_while_events_come, setup, teardown),
+		cmocka_unit_test_setup_teardown(polls_twice_as_long_as_the_last_event_took, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(late_events_are_forgotten_by_and_by, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(what_is_there_needs_no_second_look, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(timer_ends_the_polling, setup, teardown),
