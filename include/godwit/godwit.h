@@ -127,6 +127,10 @@ int godwit_node_fd(const godwit_node *node);
  * GODWIT_NEVER.  Optional, for loops with timers of their own, which are cheaper: who asks once
  * asks before each wait, since from then on timers make nothing readable. */
 uint64_t godwit_node_timeout_ns(godwit_node *node);
+/* For how many nanoseconds after the last event it pays to look for the next one (a wait that may not
+ * last) before going to sleep, now: more while something comes from a peer that is so near that being
+ * woken takes as long as the way there. */
+uint64_t godwit_node_poll_ns(const godwit_node *node);
 /* Do what is due; never blocks. */
 void godwit_node_process(godwit_node *node);
 /* Send what application calls have queued since.  Called by godwit_node_next_event() when it

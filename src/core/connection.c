@@ -7,6 +7,7 @@
 
 #include "core/dial.h"
 #include "core/mtu.h"
+#include "core/pace.h"
 #include "core/peer.h"
 #include "quic/tls.h"
 
@@ -266,6 +267,8 @@ void connection_read(struct connection *c, const struct path *path, const uint8_
 	if (c->heard || stat.bytes_in_flight < c->in_flight)
 		note_heard(c, path, now);
 	connection_note_outstanding(c, stat.bytes_in_flight, now);
+	if (pace_is_near(&stat))
+		c->node->near_at = now;
 	c->has_read = true;
 	/* What has come out of order says nothing of itself, but is long. */
 	c->n_unanswered += c->has_data || len > ACK_ONLY_MAX;

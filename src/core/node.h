@@ -404,6 +404,8 @@ struct event {
 bool node_next_event(struct node *n, struct event *out);
 /* Has something come that the application may want to answer? */
 bool node_has_input(const struct node *n);
+/* Something has come within 10 ms from a peer whose round trip takes less than one. */
+bool node_is_near(const struct node *n, gw_time now);
 
 /* --- for tests and status --- */
 

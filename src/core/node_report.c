@@ -11,6 +11,8 @@
 #include "core/peer.h"
 #include "core/segment.h"
 
+#define NEAR_FOR (10 * GW_MSEC) /* after a packet */
+
 /* --- peers and streams --- */
 
 struct peer *node_peer_next(const struct node *n, const struct peer *after)
@@ -85,6 +87,11 @@ bool node_has_input(const struct node *n)
 	const struct list_item *i = list_first(&n->stream_events);
 
 	return i && container_of(i, struct stream, event_link)->events & ~(unsigned)STREAM_WRITABLE;
+}
+
+bool node_is_near(const struct node *n, gw_time now)
+{
+	return now - n->near_at < NEAR_FOR;
 }
 
 static bool next_peer_event(struct node *n, struct event *out)

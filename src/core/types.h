@@ -616,6 +616,7 @@ struct node {
 	struct path held_path;
 
 	struct node_stats stats;
+	gw_time near_at; /* the last packet of a peer that is near */
 };
 
 #endif

@@ -19,11 +19,8 @@
 
 enum { BATCH = 64 };
 
-/* Between two events: so soon that sleeping does not pay.  To be woken takes 5 us on one machine, and
- * 50 on another, where a processor that sleeps has given itself back to the host. */
-#define HOT (200 * GW_USEC)
-/* A poll lasts twice what the last events took to come, this at the least. */
-#define POLL_LEAST (50 * GW_USEC)
+/* Between two events: so soon that sleeping does not pay. */
+#define HOT (50 * GW_USEC)
 
 /* A timer that is off stays in the heap, at the end of time: setting it needs no memory and
  * cannot fail. */
@@ -62,8 +59,9 @@ struct loop {
 	bool nested;   /* loop_fd() was called */
 	bool asked;    /* loop_due() was called: the timerfd is off */
 	bool stop;
-	bool hot;     /* the last wait was short */
-	gw_time poll; /* how long the next one polls then */
+	bool hot;         /* the last wait was short */
+	gw_time poll;     /* how long the next one polls then, */
+	gw_time poll_max; /* and may poll */
 	bool in_timers;
 	unsigned depth; /* of dispatch */
 	struct list hooks;
@@ -109,6 +107,7 @@ int loop_new(struct loop **out)
 	if (!l)
 		return GW_E_NOMEM;
 	l->armed = GW_NEVER;
+	l->poll_max = HOT;
 	l->timer_fd = -1;
 	list_init(&l->hooks);
 	l->now = loop_clock();
@@ -452,7 +451,7 @@ static gw_time remaining(const struct loop *l, gw_time timeout)
  * both sides more. */
 static int poll_while_hot(struct loop *l, struct epoll_event *events, gw_time timeout)
 {
-	gw_time began = loop_clock(), limit = time_min(timeout, l->poll);
+	gw_time began = loop_clock(), limit = time_min(timeout, time_min(l->poll, l->poll_max));
 	int n;
 
 	do {
@@ -464,12 +463,13 @@ static int poll_while_hot(struct loop *l, struct epoll_event *events, gw_time ti
 	return 0;
 }
 
-/* What has come late lately may do so again: few short waits between do not make it forgotten. */
-static gw_time next_poll(gw_time last, gw_time waited)
+/* Twice what the last event took.  One that came late lately may do so again: a few that come early
+ * do not make it forgotten. */
+static gw_time next_poll(const struct loop *l, gw_time waited)
 {
-	gw_time poll = time_max(2 * waited, last - last / 8);
+	gw_time poll = time_max(2 * waited, l->poll - l->poll / 8);
 
-	return time_max(POLL_LEAST, time_min(poll, HOT));
+	return time_max(HOT, time_min(poll, l->poll_max));
 }
 
 static int wait_or_poll(struct loop *l, struct epoll_event *events, gw_time timeout)
@@ -482,10 +482,15 @@ static int wait_or_poll(struct loop *l, struct epoll_event *events, gw_time time
 	began = loop_clock();
 	n = l->hot ? poll_while_hot(l, events, timeout) : wait_events(l, events, timeout);
 	waited = loop_clock() - began;
-	l->hot = n > 0 && waited < HOT;
+	l->hot = n > 0 && waited < l->poll_max;
 	if (l->hot)
-		l->poll = next_poll(l->poll, waited);
+		l->poll = next_poll(l, waited);
 	return n;
+}
+
+void loop_set_poll(struct loop *l, gw_time most)
+{
+	l->poll_max = time_max(most, HOT);
 }
 
 void loop_run_once(struct loop *l, gw_time timeout)

@@ -49,6 +49,9 @@ gw_time loop_now(const struct loop *l);
 /* Wait for at most `timeout` and run what is due; it may return early, with nothing done.  loop_run() goes on until loop_stop(). */
 void loop_run_once(struct loop *l, gw_time timeout);
 void loop_run(struct loop *l);
+/* Events that follow each other within `most` are waited for without sleeping; 50 us at the least, and
+ * unless it is set. */
+void loop_set_poll(struct loop *l, gw_time most);
 void loop_stop(struct loop *l);
 /* For an outer loop: readable when loop_run_once(l, 0) has something to do (timers included). */
 int loop_fd(struct loop *l);

@@ -49,6 +49,7 @@ static void before_wait(void *user)
 	uint64_t timeout = godwit_node_timeout_ns(h->node);
 
 	loop_timer_set(h->timer, timeout == GODWIT_NEVER ? GW_NEVER : loop_clock() + timeout);
+	loop_set_poll(h->loop, godwit_node_poll_ns(h->node));
 }
 
 int hub_new(struct hub **out, struct loop *loop, godwit_node *node)

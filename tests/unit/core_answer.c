@@ -332,6 +332,29 @@ static void test_one_on_a_long_path(void **state)
 	assert_false(is_put_off(p, NULL));
 }
 
+static void test_who_is_near(void **state)
+{
+	struct pair *p = *state;
+	struct transfer t;
+
+	begin_near(p, &t);
+	assert_false(node_is_near(p->n[1].node, p->now)); /* nothing has come for a while */
+	send_one(p, &t);
+	assert_true(node_is_near(p->n[1].node, p->now));
+	pair_run(p, 11 * GW_MSEC);
+	assert_false(node_is_near(p->n[1].node, p->now));
+}
+
+static void test_who_is_not_near(void **state)
+{
+	struct pair *p = *state;
+	struct transfer t;
+
+	begin(p, &t);
+	send_one(p, &t);
+	assert_false(node_is_near(p->n[1].node, p->now));
+}
+
 /* Questions and answers: one datagram each way, and none of acknowledgements alone. */
 static void test_answers_carry_acknowledgements(void **state)
 {
@@ -407,6 +430,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_comes_out_of_order_does_not_wait, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_one_on_a_long_path, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_who_is_near, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_who_is_not_near, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_answers_carry_acknowledgements, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_larger_batches, setup, teardown),

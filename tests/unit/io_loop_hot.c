@@ -17,8 +17,8 @@
 
 enum { EVENTS_MAX = 64 };
 
-#define HOT (200 * GW_USEC)
-#define LEAST (50 * GW_USEC)
+#define HOT (50 * GW_USEC)
+#define MOST (200 * GW_USEC) /* where it is set */
 #define POLL GW_USEC
 #define START (1000 * GW_SEC)
 
@@ -171,9 +171,9 @@ static void hot_loop_polls_then_sleeps(void **state)
 	began = now;
 	loop_run_once(loop, GW_SEC);
 	assert_int_equal(sleeps, 0);
-	assert_int_equal(polls, LEAST / POLL);
+	assert_int_equal(polls, HOT / POLL);
 	assert_int_equal(yields, polls);
-	assert_int_equal(now, began + LEAST);
+	assert_int_equal(now, began + HOT);
 
 	polls = 0;
 	loop_run_once(loop, GW_SEC);
@@ -190,7 +190,7 @@ static void stays_hot_while_events_come(void **state)
 	(void)state;
 	get_hot();
 	for (int i = 0; i < 20; i++) {
-		gw_time at = now + LEAST - POLL;
+		gw_time at = now + HOT - POLL;
 
 		comes(at);
 		loop_run_once(loop, GW_SEC);
@@ -198,7 +198,7 @@ static void stays_hot_while_events_come(void **state)
 	}
 	assert_int_equal(sleeps, 0);
 
-	comes(now + 2 * (LEAST - POLL) + POLL); /* too late by a little */
+	comes(now + HOT + POLL); /* too late by a little */
 	loop_run_once(loop, GW_SEC);
 	loop_run_once(loop, GW_SEC);
 	assert_int_equal(sleeps, 1);
@@ -227,15 +227,16 @@ static void wait_takes(gw_time time)
 static void polls_twice_as_long_as_the_last_event_took(void **state)
 {
 	(void)state;
+	loop_set_poll(loop, MOST);
 	wait_takes(70 * GW_USEC);
 	assert_int_equal(next_poll(), 140 * GW_USEC);
 	wait_takes(3 * GW_USEC);
 	wait_takes(90 * GW_USEC);
 	assert_int_equal(next_poll(), 180 * GW_USEC);
-	wait_takes(HOT - POLL);
-	assert_int_equal(next_poll(), HOT);
+	wait_takes(MOST - POLL);
+	assert_int_equal(next_poll(), MOST);
 	polls = 0;
-	wait_takes(HOT);
+	wait_takes(MOST);
 	loop_run_once(loop, GW_SEC);
 	assert_int_equal(polls, 0);
 }
@@ -243,12 +244,26 @@ static void polls_twice_as_long_as_the_last_event_took(void **state)
 static void late_events_are_forgotten_by_and_by(void **state)
 {
 	(void)state;
+	loop_set_poll(loop, MOST);
 	wait_takes(100 * GW_USEC);
 	wait_takes(5 * GW_USEC);
-	assert_int_equal(next_poll(), HOT - HOT / 8);
+	assert_int_equal(next_poll(), MOST - MOST / 8);
 	for (int i = 0; i < 20; i++)
 		wait_takes(5 * GW_USEC);
-	assert_int_equal(next_poll(), LEAST);
+	assert_int_equal(next_poll(), HOT);
+}
+
+static void polls_less_again_when_it_is_told(void **state)
+{
+	(void)state;
+	loop_set_poll(loop, MOST);
+	wait_takes(100 * GW_USEC);
+	loop_set_poll(loop, 0);
+	assert_int_equal(next_poll(), HOT);
+	wait_takes(HOT);
+	polls = 0;
+	loop_run_once(loop, GW_SEC);
+	assert_int_equal(polls, 0);
 }
 
 static void what_is_there_needs_no_second_look(void **state)
@@ -277,11 +292,11 @@ static void timer_ends_the_polling(void **state)
 
 	(void)state;
 	get_hot();
-	at = now + LEAST / 2;
+	at = now + HOT / 2;
 	loop_timer_set(t, at);
 	loop_run_once(loop, GW_NEVER);
 	assert_int_equal(timer_ran_at, at);
-	assert_int_equal(polls, LEAST / 2 / POLL);
+	assert_int_equal(polls, HOT / 2 / POLL);
 	assert_int_equal(sleeps, 0);
 	loop_timer_free(t);
 }
@@ -313,7 +328,7 @@ static void sleep_after_it_ends_with_the_timer(void **state)
 	loop_run_once(loop, GW_NEVER);
 	assert_int_equal(timer_ran_at, 0);
 	loop_run_once(loop, GW_NEVER);
-	assert_int_equal(slept_for, 700 * GW_USEC - LEAST);
+	assert_int_equal(slept_for, 700 * GW_USEC - HOT);
 	assert_int_equal(timer_ran_at, at);
 	loop_timer_free(t);
 }
@@ -346,7 +361,7 @@ static void mere_look_changes_nothing(void **state)
 	assert_int_equal(yields, 0);
 	loop_run_once(loop, GW_SEC);
 	assert_int_equal(sleeps, 0);
-	assert_int_equal(yields, LEAST / POLL);
+	assert_int_equal(yields, HOT / POLL);
 }
 
 static void does_not_poll_inside_another_loop(void **state)
@@ -373,6 +388,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(late_events_are_forgotten_by_and_by, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(polls_less_again_when_it_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_there_needs_no_second_look, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(timer_ends_the_polling, setup, teardown),

@@ -481,6 +481,17 @@ static void timers_can_be_asked_for(void **state)
 	}
 }
 
+static void polls_longer_while_a_peer_is_near(void **state)
+{
+	uint64_t alone = godwit_node_poll_ns(a.node);
+
+	(void)state;
+	open_stream("sink");
+	send_until(&a, 1000);
+	RUN_UNTIL(godwit_node_poll_ns(a.node) > alone);
+	RUN_UNTIL(godwit_node_poll_ns(a.node) == alone);
+}
+
 /* --- tickets and options --- */
 
 static void ticket_leads_here(void **state)
@@ -693,6 +704,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ping_tells_where_the_peer_is, setup, teardown),
 		cmocka_unit_test_setup_teardown(idle_node_sleeps, setup, teardown),
 		cmocka_unit_test_setup_teardown(timers_can_be_asked_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(polls_longer_while_a_peer_is_near, setup, teardown),
 		cmocka_unit_test_setup_teardown(ticket_leads_here, setup, teardown),
 		cmocka_unit_test_setup_teardown(beacons_are_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_destinations_are_refused, setup, teardown),
