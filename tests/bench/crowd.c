@@ -43,6 +43,20 @@ struct crowd {
 	struct batch batch;
 };
 
+/* Secrets have guard pages: those of 10,000 nodes are more mappings than a process may have. */
+void *__wrap_sodium_malloc(size_t size);
+void __wrap_sodium_free(void *secret);
+
+void *__wrap_sodium_malloc(size_t size)
+{
+	return malloc(size);
+}
+
+void __wrap_sodium_free(void *secret)
+{
+	free(secret);
+}
+
 static _Noreturn void die(const char *what)
 {
 	fprintf(stderr, "crowd: %s: %s\n", what, strerror(errno));
