@@ -108,6 +108,9 @@ def spread(key, values):
     return {key: median(values), f"all_{key}": [float(f"{v:.4g}") for v in values], "runs": len(values)}
 
 
+BROKEN = []  # "part: contestant" of those that never succeeded, but for peers that need not be there
+
+
 def rounds_of(part, contestants, rounds, failures=None):
     """Let the contestants take turns; returns name -> list of results, each with its "round".
     `rounds` is a number, or one for each name; who fails is told of, and does not break the rest;
@@ -128,8 +131,11 @@ def rounds_of(part, contestants, rounds, failures=None):
         guess = sum(took.values()) / len(took)
         left = sum(took.get(other, guess) for _, other in turns[i:])
         say(f"  [{i}/{len(turns)}, {left / 60:.1f} min left] {part} round {n}: {name}: {text}")
-    if failures is not None:
-        failures.update({name: text for name, text in why.items() if name not in got})
+    never = {name: text for name, text in why.items() if name not in got}
+    if failures is None:
+        BROKEN.extend(f"{part}: {name}" for name in never)
+    else:
+        failures.update(never)
     return {name: got[name] for name in contestants if name in got}
 
 
