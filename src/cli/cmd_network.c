@@ -190,6 +190,29 @@ void network_tell_node(struct cli *c)
 	network_ask_node(c, json_pack("{s:s}", "op", "networks-reload"), cli_no_event, NULL);
 }
 
+int net_sign(struct cli *c, net_key_fn *key_of, net_sign_fn *sign)
+{
+	const struct options *o = &c->options;
+	struct identity key;
+	struct net w;
+	int rv = net_open(&w, c, NET_CHANGE, false);
+
+	if (rv == 0)
+		rv = home_network_find(&w.n, &w.home, o->n_words > 2 ? o->words[1] : NULL, w.f);
+	if (rv == 0)
+		rv = key_of(&w, &key);
+	if (rv == 0) {
+		rv = net_check_clock(&w);
+		if (rv == 0)
+			rv = sign(&w, o->words[o->n_words - 1], &key);
+		identity_wipe(&key);
+	}
+	net_close(&w);
+	if (rv == 0)
+		network_tell_node(c);
+	return rv < 0 ? -1 : EXIT_OK;
+}
+
 /* --- export --- */
 
 int network_export(struct cli *c)

@@ -223,23 +223,5 @@ static int endorse(struct net *w, const char *text, const struct identity *ca)
 
 int network_endorse(struct cli *c)
 {
-	const struct options *o = &c->options;
-	struct identity ca;
-	struct net w;
-	int rv = net_open(&w, c, NET_CHANGE, false);
-
-	if (rv == 0)
-		rv = home_network_find(&w.n, &w.home, o->n_words > 2 ? o->words[1] : NULL, w.f);
-	if (rv == 0)
-		rv = network_key(&w, &ca);
-	if (rv == 0) {
-		rv = net_check_clock(&w);
-		if (rv == 0)
-			rv = endorse(&w, o->words[o->n_words - 1], &ca);
-		identity_wipe(&ca);
-	}
-	net_close(&w);
-	if (rv == 0)
-		network_tell_node(c);
-	return rv < 0 ? -1 : EXIT_OK;
+	return net_sign(c, network_key, endorse);
 }

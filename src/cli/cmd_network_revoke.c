@@ -309,27 +309,14 @@ static int revoke(struct net *w, const char *who, const struct identity *ca)
 	return rv;
 }
 
+static int ca_key(const struct net *w, struct identity *ca)
+{
+	return home_network_ca(&w->n, ca, w->f);
+}
+
 int network_revoke(struct cli *c)
 {
-	const struct options *o = &c->options;
-	struct identity ca;
-	struct net w;
-	int rv = net_open(&w, c, NET_CHANGE, false);
-
-	if (rv == 0)
-		rv = home_network_find(&w.n, &w.home, o->n_words > 2 ? o->words[1] : NULL, w.f);
-	if (rv == 0)
-		rv = home_network_ca(&w.n, &ca, w.f);
-	if (rv == 0) {
-		rv = net_check_clock(&w);
-		if (rv == 0)
-			rv = revoke(&w, o->words[o->n_words - 1], &ca);
-		identity_wipe(&ca);
-	}
-	net_close(&w);
-	if (rv == 0)
-		network_tell_node(c);
-	return rv < 0 ? -1 : EXIT_OK;
+	return net_sign(c, ca_key, revoke);
 }
 
 /* --- renew: at a CA --- */

@@ -62,6 +62,12 @@ int net_wrong_word(const char *word, int error, bool invite, struct failure *f);
 
 /* What is signed by a clock that is wrong is worthless. */
 int net_check_clock(const struct net *w);
+
+/* `COMMAND [NETWORK] WHAT` that changes a network by a key of it: sign() has the last word and the key,
+ * which is wiped afterwards; the running node is told.  The command's exit status, or -1. */
+typedef int net_key_fn(const struct net *w, struct identity *out);
+typedef int net_sign_fn(struct net *w, const char *what, const struct identity *key);
+int net_sign(struct cli *c, net_key_fn *key_of, net_sign_fn *sign);
 uint64_t net_serial(void);
 /* From --group, --name and --name-prefix; at most `names` names. */
 int net_rights(const struct net *w, struct wire_certificate *out, size_t names);
